@@ -64,8 +64,8 @@ async def _engine(settings: Settings) -> list[Finding]:
     finally:
         backend.close()
     return [
-        Finding("OK", "Docker", f"version {found.version}, apiVersion {found.api_version}"),
-        *preflight.engine_space(found.root),
-        *preflight.engine_limits(found.bounds),
+        Finding("OK", "Docker", f"version {found.engine.version}, apiVersion {found.engine.api_version}"),
+        *preflight.engine_space(found.engine.root),
+        *preflight.engine_limits(found.engine.bounds),
         preflight.confinement(found.unconfined),
     ]

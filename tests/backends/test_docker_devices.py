@@ -18,7 +18,7 @@ from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.docker.backend import DEFAULT_PIDS_LIMIT
-from controller.backends.docker.containers import confinement
+from controller.backends.docker.containers import rights
 from controller.backends.observation import Observed, ObservedDevice
 from controller.container_root import Process
 from controller.devices import nodes
@@ -163,7 +163,7 @@ async def test_a_container_may_open_only_devices_of_its_spec_and_create_none(
     assert await asyncio.to_thread(opened, api, target) == expected
     host_config = api.inspect_container(target.identity.device_id)["HostConfig"]
     assert (host_config["Privileged"], host_config["PidsLimit"]) == (False, DEFAULT_PIDS_LIMIT)
-    assert inside(api, target, "print(open('/proc/1/oom_score_adj').read())") == str(confinement.OOM_SCORE)
+    assert inside(api, target, "print(open('/proc/1/oom_score_adj').read())") == str(rights.OOM_SCORE)
 
 
 async def test_a_first_port_needs_a_new_container(
@@ -251,7 +251,7 @@ async def test_a_container_with_excess_rights_keeps_running_with_a_warning_until
 ) -> None:
     wide = {"DeviceCgroupRules": [f"c {major}:* rw" for major in (188, 166, 204, 4)]}
     with monkeypatch.context() as earlier:
-        earlier.setattr(confinement, "at_creation", lambda *_: wide)
+        earlier.setattr(rights, "at_creation", lambda *_: wide)
         target = await harness.up(harness.target())
     before = await harness.backend.observe(target)
     assert [reason for reason, _ in before.warnings] == [reasons.EXCESS_RIGHTS]

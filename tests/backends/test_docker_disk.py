@@ -39,5 +39,5 @@ async def test_a_running_container_is_not_stopped_while_dockers_disk_is_full(
 
 
 async def test_the_data_directory_of_the_engine_is_reported(harness: BackendHarness, engine: Engine) -> None:
-    assert (await harness.backend.survey()).root == f"{engine.root}/data"
+    assert (await harness.backend.survey()).engine.root == f"{engine.root}/data"
     assert await harness.backend.root() == f"{engine.root}/data"

@@ -21,7 +21,7 @@ async def test_an_unsupported_memory_limit_is_a_warning_and_no_drift(
 ) -> None:
     known = api.info()
     assert known["MemoryLimit"]
-    assert "memory" in (await harness.backend.survey()).bounds
+    assert "memory" in (await harness.backend.survey()).engine.bounds
     # Like an engine on a host without the memory cgroup, such as a Raspberry Pi with its default settings.
     monkeypatch.setattr(docker.APIClient, "info", lambda self: {**known, "MemoryLimit": False})
     monkeypatch.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
@@ -32,7 +32,7 @@ async def test_an_unsupported_memory_limit_is_a_warning_and_no_drift(
     assert not limits.differ(target.spec.resources, observed.limits)
     assert [reason for reason, _ in observed.warnings] == [reasons.MEMORY_UNBOUNDED]
     assert (await harness.backend.observe(harness.target())).warnings == ()
-    assert "memory" not in (await harness.backend.survey()).bounds
+    assert "memory" not in (await harness.backend.survey()).engine.bounds
 
 
 async def test_a_limit_that_somebody_removed_is_drift_and_no_warning(

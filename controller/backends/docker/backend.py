@@ -5,23 +5,22 @@ Delegates each call to one of its parts, and translates the engine's refusals in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Network
-from typing import TypeVar
 
 from controller import names
 from controller.backends.base import Contact, Identity, LabeledContainer, Progress, RunningContainer, Step, Target
-from controller.backends.docker.containers import labels
+from controller.backends.docker.containers import labels, rights
 from controller.backends.docker.containers.exits import ContainerExits
 from controller.backends.docker.containers.observation import ContainerObserver
 from controller.backends.docker.containers.processes import Logs, Processes
 from controller.backends.docker.containers.purge import Purge
-from controller.backends.docker.engine import failures, survey
+from controller.backends.docker.containers.rights import SurveyFindings
+from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.capabilities import Capabilities
 from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.engine.events import Events
 from controller.backends.docker.engine.limits import LIMITS, EngineLimits
-from controller.backends.docker.engine.survey import SurveyFindings
 from controller.backends.docker.facets import assemble as assemble_facets
 from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.attachments import Attachments
@@ -30,8 +29,6 @@ from controller.backends.docker.steps import Steps
 from controller.backends.observation import Observed
 from controller.network import interfaces
 from controller.network.parents import Parents
-
-T = TypeVar("T")
 
 DEFAULT_PIDS_LIMIT = 4096  # a compiler in a PLC runtime uses a few hundred
 
@@ -78,12 +75,14 @@ class DockerBackend:
 
     async def observe(self, target: Target) -> Observed:
         """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
-        self._capabilities = await _with_failures(self._engine.capabilities())
-        return await _with_failures(self._observer.observe(target))
+        with failures.translated():
+            self._capabilities = await self._engine.capabilities()
+            return await self._observer.observe(target)
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Execute one step; see protocol.Backend."""
-        return await _with_failures(self._steps.execute(step, target, progress))
+        with failures.translated():
+            return await self._steps.of(step)(target, progress)
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Whether RepairNetworks can make the interfaces of this container match the spec.
@@ -97,7 +96,8 @@ class DockerBackend:
 
     async def owner_uid(self, identity: Identity) -> str:
         """The uid of the Runtime that the container was created for, "" without one."""
-        found = await _with_failures(self._containers.current(identity))
+        with failures.translated():
+            found = await self._containers.current(identity)
         return found.labels.get(names.UID_LABEL, "") if found else ""
 
     async def hand_over(self, successor: Target) -> None:
@@ -109,40 +109,48 @@ class DockerBackend:
 
     async def running(self) -> list[RunningContainer]:
         """All running containers of this installation."""
-        return await _with_failures(self._processes.running())
+        with failures.translated():
+            return await self._processes.running()
 
     async def list_containers(self) -> list[LabeledContainer]:
         """All containers of this installation, running or not."""
-        found = await _with_failures(self._containers.of_install(self._install_id))
+        with failures.translated():
+            found = await self._containers.of_install(self._install_id)
         return [LabeledContainer(identity, entry["Names"][0].lstrip("/"), entry["Id"]) for identity, entry in found]
 
     async def foreign_container(self, name: str) -> str:
         """Describe the container with this name that is not ours, "" when there is none."""
-        found = await _with_failures(self._containers.named(name))
+        with failures.translated():
+            found = await self._containers.named(name)
         if found is None or labels.identity(found.labels, self._install_id):
             return ""
         return found.describe()
 
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
         """Stream the runtime's output. Raises errors.NotFoundError."""
-        return await _with_failures(self._logs.read(identity, tail=tail, follow=follow))
+        with failures.translated():
+            return await self._logs.read(identity, tail=tail, follow=follow)
 
     async def list_objects(self, *, volumes: bool) -> list[str]:
         """Describe every object of this installation."""
-        return await _with_failures(self._purge.list_objects(volumes=volumes))
+        with failures.translated():
+            return await self._purge.list_objects(volumes=volumes)
 
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove every object of this installation; return descriptions of what was removed."""
         await self._parts.dedication.take_all_back()
-        return await _with_failures(self._purge.run(volumes=volumes))
+        with failures.translated():
+            return await self._purge.run(volumes=volumes)
 
     async def survey(self) -> SurveyFindings:
         """Inspect the engine for `edge-controller check`. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
-        return await _with_failures(survey.take(self._engine))
+        with failures.translated():
+            return await rights.survey(self._engine)
 
     async def root(self) -> str:
         """The engine's data directory, "" when unknown. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
-        return await _with_failures(survey.root(self._engine))
+        with failures.translated():
+            return (await self._engine.info()).root
 
     async def check(self) -> None:
         """Ping the engine, which is cheap. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
@@ -151,11 +159,3 @@ class DockerBackend:
     def close(self) -> None:
         """Close the connection to the engine; runtimes keep running."""
         self._engine.close()
-
-
-async def _with_failures(work: Awaitable[T]) -> T:
-    """Await ``work``, translating the engine's refusals into outcomes of a reconciliation."""
-    try:
-        return await work
-    except failures.Refusal as refusal:
-        raise failures.outcome(refusal) from refusal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.backends import base
-from controller.backends.base import Progress, Step, Target
+from controller.backends.base import Action, Step, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.creator import ContainerCreator
 from controller.backends.docker.containers.lifecycle import Lifecycle
@@ -53,9 +53,9 @@ class Steps:
             pin_image=base.unsupported(Step.PIN_IMAGE),
         )
 
-    async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
-        """Execute one step; see protocol.Backend. Raises Refusal too."""
-        return await self._actions.of(step)(target, progress)
+    def of(self, step: Step) -> Action:
+        """The action that implements the step; it raises Refusal too."""
+        return self._actions.of(step)
 
     async def _remove(self, target: Target) -> None:
         await self._lifecycle.remove(target)

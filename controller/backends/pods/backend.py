@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from controller import errors
 from controller.api import reasons
@@ -21,8 +21,6 @@ from controller.backends.pods.replacement import Replacement
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
-
-T = TypeVar("T")
 
 
 class PodsBackend:
@@ -52,7 +50,8 @@ class PodsBackend:
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Execute one step; see protocol.Backend."""
-        return await _with_failures(self._actions.of(step)(target, progress))
+        with _translated():
+            return await self._actions.of(step)(target, progress)
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Always False: the interfaces of a pod cannot change after its start."""
@@ -65,7 +64,8 @@ class PodsBackend:
 
     async def hand_over(self, successor: Target) -> None:
         """Make this Runtime the owner of the existing objects; the pod keeps running."""
-        await _with_failures(self._lifecycle.hand_over(successor))
+        with _translated():
+            await self._lifecycle.hand_over(successor)
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Yield the identity of each runtime that changes, forever; CONNECTED at first and after each gap."""
@@ -138,10 +138,11 @@ class PodsBackend:
         return act
 
 
-async def _with_failures(work: Awaitable[T]) -> T:
-    """Await ``work``, translating the API's errors into outcomes of a reconciliation."""
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Translate the API's errors into outcomes of a reconciliation."""
     try:
-        return await work
+        yield
     except errors.InvalidError as error:
         raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, f"Kubernetes said: {error}; correct the spec") from error
     except errors.ConflictError as error:

@@ -42,7 +42,7 @@ def body(
     """The body for /containers/create.
 
     ``connected`` are the interfaces that Docker provides, by network; ``confined`` is the part of the HostConfig from
-    confinement.py; ``has_ipv6``: whether the host's kernel has IPv6.
+    rights.py; ``has_ipv6``: whether the host's kernel has IPv6.
     """
     spec = target.spec
     internal = labels.internal_network_name(target.identity)

@@ -16,7 +16,7 @@ from typing import Any
 from controller import errors
 from controller.api import reasons
 from controller.backends.base import Progress, Target
-from controller.backends.docker.containers import confinement, create_body, labels
+from controller.backends.docker.containers import create_body, labels, rights
 from controller.backends.docker.containers.inventory import Container, is_of
 from controller.backends.docker.engine import failures
 from controller.backends.docker.images import pulling
@@ -102,7 +102,7 @@ class ContainerCreator:
             provenance,
             connected,
             await self._engine.capabilities(),
-            confinement.at_creation(self._ports.rules(target.spec), self._pids_limit),
+            rights.at_creation(self._ports.rules(target.spec), self._pids_limit),
             has_ipv6=await asyncio.to_thread(_IPV6.exists),
         )
 

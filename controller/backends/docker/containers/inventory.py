@@ -13,7 +13,7 @@ from controller import errors
 from controller.api import reasons
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
-from controller.backends.docker.engine import failures, survey
+from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.container_root import Process
@@ -140,7 +140,7 @@ class Containers:
 
     async def can_limit_memory(self) -> bool:
         """Whether the host's kernel can limit their memory."""
-        return "memory" in await survey.bounds(self._engine)
+        return "memory" in (await self._engine.info()).bounds
 
     async def _inspect(self, reference: str) -> Container | None:
         try:

@@ -1,11 +1,16 @@
-"""The capabilities of an engine by its API version: the only place that knows how engines differ.
+"""What an engine and its host can do; the capabilities by API version are the only place that knows how engines differ.
 
 Measured on engines 20.10 (API 1.41), 28.5 (1.51) and 29 (1.56); the thresholds between are from Docker's changelogs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+# Fields of the engine (API reference: SystemInfo); a missing one means supported.
+_LIMITS = {"memory": "MemoryLimit", "swap": "SwapLimit", "processes": "PidsLimit"}
 
 
 @dataclass(frozen=True)
@@ -36,3 +41,21 @@ class Capabilities:
             interface_names=number >= (1, 48),
             connect_pins_mac=number >= (1, 54),
         )
+
+
+class EngineInfo(NamedTuple):
+    """An engine and its host. ``bounds``: which limits the host's kernel supports, of memory, swap and processes.
+
+    ``root``: the engine's data directory on the host, "" when unknown.
+    """
+
+    version: str
+    api_version: str
+    bounds: frozenset[str]
+    root: str
+
+    @classmethod
+    def of(cls, api_version: str, info: Mapping[str, Any]) -> EngineInfo:
+        """From the engine's own description (API reference: SystemInfo)."""
+        bounds = frozenset(name for name, field in _LIMITS.items() if info.get(field, True))
+        return cls(str(info.get("ServerVersion") or ""), api_version, bounds, str(info.get("DockerRootDir") or ""))

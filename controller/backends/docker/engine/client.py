@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from controller.backends.docker.engine.breaker import Breaker
-from controller.backends.docker.engine.capabilities import Capabilities
+from controller.backends.docker.engine.capabilities import Capabilities, EngineInfo
 from controller.backends.docker.engine.lane import Lane
 from controller.backends.docker.engine.limits import LIMITS, EngineLimits
 from controller.backends.docker.engine.streams import Stream
@@ -73,6 +73,11 @@ class Engine:
     async def capabilities(self) -> Capabilities:
         """The capabilities of this engine."""
         return Capabilities.of(await self._breaker.version())
+
+    async def info(self) -> EngineInfo:
+        """Describe this engine and its host."""
+        version = await self._breaker.version()
+        return EngineInfo.of(version, await self.call(lambda client: client.info()))
 
     async def check(self) -> None:
         """Ping the engine."""

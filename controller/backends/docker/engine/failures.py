@@ -6,6 +6,8 @@ Engines report most failures as status 500 with a text, so we match texts; those
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from controller import errors
 from controller.api import reasons
@@ -69,6 +71,15 @@ def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
         return reasons.error(found.reason, f"{pulling}: {said}; {found.remedy}")
     found = meanings.find(_ANY, refusal.message, _MALFORMED if refusal.status == 400 else _FAILED)
     return reasons.error(found.reason, f"{said}; {found.remedy}")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Translate a refusal into the outcome of a reconciliation."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise outcome(refusal) from refusal
 
 
 def is_realtime_refusal(refusal: Refusal) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from controller.api import runtimes
 from controller.backends.base import Identity, Target
-from controller.backends.docker.containers import confinement, create_body, labels
+from controller.backends.docker.containers import create_body, labels, rights
 from controller.backends.docker.devices import cgroup_rules
 from controller.backends.docker.engine.capabilities import Capabilities
 from controller.devices import serial
@@ -42,7 +42,7 @@ def body(desired: Target, version: str, *, has_ipv6: bool = True) -> dict[str, A
         provenance,
         connected,
         Capabilities.of(version),
-        confinement.at_creation(["c 188:* rw"], 512),
+        rights.at_creation(["c 188:* rw"], 512),
         has_ipv6=has_ipv6,
     )
 
@@ -61,7 +61,7 @@ def test_a_container_is_confined_and_keeps_what_realtime_needs() -> None:
     assert made["SecurityOpt"] == ["no-new-privileges"]
     assert made["DeviceCgroupRules"] == ["c 188:* rw"]
     assert (made["PidsLimit"], made["OomScoreAdj"], made["Memory"]) == (512, 500, 0)
-    assert confinement.excess(made) == ""
+    assert rights.excess(made) == ""
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_container_is_confined_and_keeps_what_realtime_needs() -> None:
     ],
 )
 def test_excess_rights_of_an_earlier_version_are_found(host_config: dict[str, Any], expected: str) -> None:
-    assert confinement.excess(host_config) == expected
+    assert rights.excess(host_config) == expected
 
 
 USB = serial.SerialDevice("usb-a", "/dev/ttyUSB3", os.makedev(188, 3), 0o660, 0, 0)

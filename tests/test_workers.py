@@ -1,0 +1,85 @@
+"""A bounded pool of daemon threads: what runs, what never starts, and what happens to errors."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from controller.workers import Workers
+
+
+class Gate:
+    """A blocking function that reports its start and waits to be let through."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self) -> str:
+        """Block until the gate is opened."""
+        self.started.set()
+        assert self.opened.wait(30)
+        return "passed"
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    """A pool with one thread."""
+    made = Workers(1, "test worker")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A gate that is open at the end of the test."""
+    made = Gate()
+    yield made
+    made.opened.set()
+
+
+async def test_the_result_and_the_error_of_a_function_reach_the_caller(workers: Workers) -> None:
+    assert await workers.run(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await workers.run(lambda: 1 // 0)
+
+
+async def test_threads_are_daemons_and_no_more_than_the_size(workers: Workers, gate: Gate) -> None:
+    waiting = [workers.run(gate) for _ in range(3)]
+    await asyncio.to_thread(gate.started.wait, 30)
+
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("test worker")]
+
+    assert [thread.daemon for thread in threads] == [True]
+    gate.opened.set()
+    assert await asyncio.gather(*waiting) == ["passed"] * 3
+
+
+async def test_a_function_that_is_cancelled_before_its_start_never_runs(workers: Workers, gate: Gate) -> None:
+    first, second = workers.run(gate), Gate()
+    queued = workers.run(second)
+    await asyncio.to_thread(gate.started.wait, 30)
+
+    queued.cancel()
+    await asyncio.sleep(0)  # asyncio passes a cancellation on in the next turn of the loop
+    gate.opened.set()
+
+    assert await first == "passed"
+    await workers.run(lambda: None)  # the same thread has passed the cancelled function by now
+    assert not second.started.is_set()
+
+
+async def test_closing_cancels_what_has_not_started_and_rejects_more(workers: Workers, gate: Gate) -> None:
+    first, queued = workers.run(gate), workers.run(Gate())
+    await asyncio.to_thread(gate.started.wait, 30)
+
+    workers.close()
+
+    gate.opened.set()
+    assert await first == "passed"
+    for rejected in (queued, workers.run(Gate())):
+        with pytest.raises(asyncio.CancelledError):
+            await rejected
