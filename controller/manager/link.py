@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 from controller.cloud import topics
-from controller.cloud.commands.digest_key import DigestKey
+from controller.cloud.commands.command import DigestKey
 from controller.cloud.commands.executor import Executor
 from controller.cloud.commands.journal import Journal
 from controller.cloud.commands.reads import Reads

@@ -13,7 +13,7 @@ from typing import Any
 from controller import errors, names
 from controller.api import kinds
 from controller.cloud import topics
-from controller.cloud.commands.digest_key import DigestKey
+from controller.cloud.commands.command import DigestKey
 from controller.cloud.commands.executor import Executor
 from controller.cloud.commands.journal import Journal
 from controller.cloud.commands.reads import Reads

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.runtimecommands import Phase, RuntimeCommandSpec
-from controller.cloud.commands.command import Command
-from controller.cloud.commands.digest_key import DigestKey
+from controller.cloud.commands.command import Command, DigestKey
 
 
 @dataclass

@@ -16,9 +16,8 @@ from controller import boottime, errors
 from controller.api import kinds, runtimecommands
 from controller.cloud.answers import Answer
 from controller.cloud.commands import records
-from controller.cloud.commands.command import Command
+from controller.cloud.commands.command import Command, DigestKey
 from controller.cloud.commands.command_index import CommandIndex, CommandRecord
-from controller.cloud.commands.digest_key import DigestKey
 from controller.machinery.client import ApiClient
 from controller.machinery.controller import Controller
 from controller.machinery.timestamps import rfc3339_micro

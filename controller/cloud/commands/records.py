@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from controller.api import runtimecommands
 from controller.cloud.answers import Answer
-from controller.cloud.commands.digest_key import DigestKey
+from controller.cloud.commands.command import DigestKey
 
 CACHE_BYTES = 16 << 20
 CACHE_SECONDS = 600.0

@@ -9,8 +9,7 @@ import pytest
 from controller import errors
 from controller.api import kinds
 from controller.cloud.commands import journal as journals
-from controller.cloud.commands.command import Command, Semantics
-from controller.cloud.commands.digest_key import DigestKey
+from controller.cloud.commands.command import Command, DigestKey, Semantics
 from controller.cloud.commands.journal import Journal
 from controller.cloud.contracts.base import DeviceMessage
 from tests.support.command_harness import NAMESPACE, NOW

@@ -10,7 +10,7 @@ import pytest
 
 from controller.api.runtimecommands import ANSWER_LIMIT
 from controller.cloud.commands import records
-from controller.cloud.commands.digest_key import DigestKey
+from controller.cloud.commands.command import DigestKey
 from controller.cloud.commands.records import AnswerCache
 from tests.support import virtual_time
 
