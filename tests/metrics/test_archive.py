@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from controller.metrics import archive
 from controller.metrics.archive import Archive
 from controller.metrics.history import HOUR, History, Sample
 from controller.metrics.history_store import HistoryStore
+from tests.support.site import eventually
 
 NOW = 1_732_235_400  # half past an hour
 SERIES = "device/edge/plc-1"
@@ -185,3 +187,23 @@ def test_no_series_name_escapes_the_directory(tmp_path: Path, name: str) -> None
     on_disk.write(name, hour.number, archive.pack(hour))
     assert len(files(tmp_path / "metrics")) == 1
     assert list(on_disk.load()) == [name]
+
+
+async def test_the_controller_loads_at_the_start_and_saves_each_complete_hour(run: Run, tmp_path: Path) -> None:
+    run.record(NOW - HOUR, NOW)
+    await run.store.stop()
+    before = run.all()
+
+    after = Run(tmp_path, NOW)
+    running = asyncio.create_task(after.store.controller.run())
+    await eventually(lambda: present(after.all() == before), "the history is loaded")
+    after.record(NOW, NOW + 2 * HOUR)
+    after.now += 2 * HOUR
+    after.store.controller.trigger()  # in place of the time
+    await eventually(lambda: present(files(tmp_path, f"{NOW // HOUR + 1}.bin")), "the complete hour is on disk")
+    running.cancel()
+    await after.store.stop()
+
+
+async def present(found: object) -> object:
+    return found

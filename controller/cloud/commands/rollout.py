@@ -20,7 +20,8 @@ RETRY_SECONDS = (0.25, 2.0)  # the first delay and the longest
 async def follow(api: ApiClient, runtime: RuntimeObject) -> AsyncGenerator[RuntimeObject | None]:
     """Yield the Runtime as given, then each change of it; ends after yielding None once it is gone.
 
-    A new object of the same name counts as gone. Tolerates a temporarily unavailable API.
+    A new object of the same name counts as gone. Tolerates a temporarily unavailable API. The watch is one of its own,
+    for as long as a command waits: kopf reports an object only between its handlers, which wait for passes themselves.
     """
     metadata = runtime["metadata"]
     informer = Informer(
