@@ -127,7 +127,7 @@ async def _reset_in_cluster(namespace: str) -> bool:
     from controller.machinery.endpoint import from_cluster  # noqa: PLC0415
     from controller.nodes.cluster.installation_config import InstallationConfig  # noqa: PLC0415 - aiohttp, only for this command
 
-    api = ApiClient(from_cluster(os.environ))
+    api = ApiClient(await from_cluster(os.environ))
     try:
         return await InstallationConfig(api, namespace).reset()
     finally:

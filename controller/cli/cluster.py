@@ -62,7 +62,7 @@ def purge() -> None:
 
 def _run(work: Callable[[ApiClient], Awaitable[None]]) -> None:
     async def connected() -> None:
-        api = ApiClient(from_cluster(os.environ))
+        api = ApiClient(await from_cluster(os.environ))
         try:
             await work(api)
         finally:

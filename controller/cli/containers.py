@@ -98,7 +98,7 @@ def _list(list_objects: list[str], *, done: bool = False) -> None:
 
 
 async def _lost(node: str, namespace: str, *, yes: bool) -> list[str]:
-    api = ApiClient(from_cluster(os.environ))
+    api = ApiClient(await from_cluster(os.environ))
     try:
         return await (decommission.release(api, namespace, node) if yes else decommission.list_objects(api, node))
     finally:

@@ -76,7 +76,7 @@ async def _runtime(settings: Settings, name: str) -> Runtime:
     kubeconfig = settings.state_dir / KUBECONFIG
     if embedded and not kubeconfig.exists():
         raise errors.SettingError(f"EDGE_STATE_DIR {settings.state_dir} has no kubeconfig: start the controller")
-    api = ApiClient(endpoint.from_kubeconfig(kubeconfig) if embedded else endpoint.from_cluster(os.environ))
+    api = ApiClient(await (endpoint.from_kubeconfig(kubeconfig) if embedded else endpoint.from_cluster(os.environ)))
     try:
         bodies = await api.list(kinds.RUNTIMES, settings.namespace)
     finally:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
 
 from controller import errors, names
 from controller.machinery import failures
+from controller.machinery.credentials import Credentials
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
 
@@ -56,14 +59,25 @@ class WatchEvent(NamedTuple):
         return [self.object]
 
 
+class _Request(NamedTuple):
+    method: str
+    path: str
+    timeout: aiohttp.ClientTimeout
+    params: dict[str, str] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    data: bytes | None = None
+    watching: bool = False
+
+
 class ApiClient:
     """The verbs of the API. Raises only the ApiError classes of controller.errors."""
 
     def __init__(self, endpoint: Endpoint, user_agent: str = "edge-controller") -> None:
         self._endpoint = endpoint
+        self._credentials = Credentials(endpoint)
         self._user_agent = user_agent
-        self._bearer = {} if endpoint.token_file else endpoint.authorization()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._outdated: list[aiohttp.ClientSession] = []
         self._opening = asyncio.Lock()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
@@ -152,10 +166,8 @@ class ApiClient:
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
         try:
-            session = await self._open(watching=True)
-            headers = await self._authorization()
-            url = self._endpoint.url + kind.path(namespace)
-            async with session.get(url, params=params, headers=headers, timeout=timeout) as response:
+            path = kind.path(namespace)
+            async with await self._send(_Request("GET", path, timeout, params, watching=True)) as response:
                 await failures.raise_for_status(response)
                 async for line in response.content:
                     yield _event_of(line)
@@ -168,10 +180,8 @@ class ApiClient:
         """Stream a subresource that is not an object, such as a log. Raises before the first part."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         try:
-            session = await self._open(watching=True)
-            headers = await self._authorization()
-            url = self._endpoint.url + kind.path(namespace, name, subresource)
-            response = await session.get(url, params=params, headers=headers, timeout=timeout)
+            path = kind.path(namespace, name, subresource)
+            response = await self._send(_Request("GET", path, timeout, params, watching=True))
             await failures.raise_for_status(response)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise await self._failure(f"cannot read the {subresource} of {name}", error) from error
@@ -179,30 +189,63 @@ class ApiClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
+        await self._credentials.close()
+        await self._close_sessions()
+
+    async def _close_sessions(self) -> None:
+        sessions, self._sessions, self._outdated = [*self._sessions.values(), *self._outdated], {}, []
+        for session in sessions:
             await session.close()
 
-    async def _open(self, *, watching: bool) -> aiohttp.ClientSession:
+    async def _send(self, request: _Request) -> aiohttp.ClientResponse:
+        """Send a request; once more, with renewed credentials, after 401, as then nothing was done."""
+        await self._credentials.current()
+        endpoint, response = await self._attempt(request)
+        if response.status != HTTPStatus.UNAUTHORIZED or await self._credentials.current(endpoint) is endpoint:
+            return response
+        response.release()
+        return (await self._attempt(request))[1]
+
+    async def _attempt(self, request: _Request) -> tuple[Endpoint, aiohttp.ClientResponse]:
+        endpoint, session = await self._open(watching=request.watching)
+        response = await session.request(
+            request.method,
+            endpoint.url + request.path,
+            params=request.params,
+            data=request.data,
+            headers={**request.headers, **await _authorization(endpoint)},
+            timeout=request.timeout,
+        )
+        return endpoint, response
+
+    async def _open(self, *, watching: bool) -> tuple[Endpoint, aiohttp.ClientSession]:
         """Open separate sessions for requests and for watches, which occupy their connections for minutes."""
         async with self._opening:
+            endpoint = self._credentials.endpoint
+            if not endpoint.same_connection(self._endpoint):
+                await self._set_aside()
+            self._endpoint = endpoint
             if watching not in self._sessions:
-                context = await asyncio.to_thread(self._endpoint.ssl_context)
+                context = await asyncio.to_thread(endpoint.ssl_context)
                 limit = 0 if watching else REQUESTS_AT_ONCE
                 self._sessions[watching] = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(ssl=context, limit=limit),
                     headers={"User-Agent": self._user_agent},
                     read_bufsize=LINE_LIMIT,
+                    proxy=endpoint.proxy,
                 )
-            return self._sessions[watching]
+            return endpoint, self._sessions[watching]
 
-    async def _authorization(self) -> dict[str, str]:
-        return await asyncio.to_thread(self._endpoint.authorization) if self._endpoint.token_file else self._bearer
+    async def _set_aside(self) -> None:
+        """Keep the sessions with the previous certificate until the next change: requests still run on them."""
+        outdated, self._outdated, self._sessions = self._outdated, list(self._sessions.values()), {}
+        for session in outdated:
+            await session.close()
 
     async def _failure(self, what: str, error: Exception) -> errors.ApiUnavailableError:
         """Return the error to raise; after a TLS error the next session reads the certificates again."""
         if isinstance(error, aiohttp.ClientSSLError):
-            await self.close()
+            await self._close_sessions()
         return errors.ApiUnavailableError(f"{what}: {str(error) or type(error).__name__}")
 
     async def _request(
@@ -217,16 +260,17 @@ class ApiClient:
         data = None if json_body is None else json.dumps(json_body).encode()
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
-            session = await self._open(watching=False)
-            headers = {"Content-Type": content_type, "Accept": "application/json", **await self._authorization()}
-            async with session.request(
-                method, self._endpoint.url + path, params=params, data=data, headers=headers, timeout=timeout
-            ) as response:
+            headers = {"Content-Type": content_type, "Accept": "application/json"}
+            async with await self._send(_Request(method, path, timeout, params, headers, data)) as response:
                 await failures.raise_for_status(response)
                 return _object_of(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             what = f"the Kubernetes API at {self._endpoint.url} did not answer"
             raise await self._failure(what, error) from error
+
+
+async def _authorization(endpoint: Endpoint) -> dict[str, str]:
+    return await asyncio.to_thread(endpoint.authorization) if endpoint.token_file else endpoint.authorization()
 
 
 async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -1,33 +1,41 @@
 """URL and credentials of a Kubernetes API: embedded, from inside a pod, or from a kubeconfig.
 
-This module only reads. Credential plugins (``exec``) are not supported: a service has a certificate or a token.
+A kubeconfig and a service account are read by a short program (kubeconfig/), because what it imports is large and a
+credential plugin may hang.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import asyncio
+import json
 import os
+import shutil
 import ssl
+import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from controller import errors
-from controller.listening import https_url
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+READER = "controller.machinery.kubeconfig"
+READER_SECONDS = 30  # including a credential plugin
+IMPORT_SECONDS = 10  # more, as the reader's own message names what hangs
+END_SECONDS = 2.0
+OUTPUT_LIMIT = 4 << 20  # bytes
+_PATHS = ("ca_file", "client_cert", "client_key", "token_file")
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """A URL and credentials. ``token_file`` is read for every request because clusters rotate it.
 
-    Certificates are files, or PEM text when embedded in a kubeconfig.
+    Certificates are files, or PEM text when embedded in a kubeconfig. ``expires_at`` is the Unix time at which the
+    credentials end, None if unknown; ``renew`` reads them again and raises errors.SettingError.
     """
 
     url: str
@@ -36,14 +44,25 @@ class Endpoint:
     client_key: Path | None = None
     token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
-    ca_data: str | None = None
+    ca_data: str | None = field(default=None, repr=False)
     client_data: str | None = field(default=None, repr=False)  # certificate and key
+    scheme: str = "Bearer"
+    insecure: bool = False  # the kubeconfig says insecure-skip-tls-verify
+    server_name: str | None = None  # in the server's certificate, if not the host of ``url``
+    proxy: str | None = field(default=None, repr=False)  # may contain a password
+    expires_at: float | None = None
+    renew: Renew | None = field(default=None, repr=False, compare=False)
 
     def ssl_context(self) -> ssl.SSLContext:
         """Create a context from the current files. Raises OSError."""
-        context = ssl.create_default_context(
-            cafile=str(self.ca_file) if self.ca_file else None, cadata=self.ca_data or None
-        )
+        ca_file = str(self.ca_file) if self.ca_file else None
+        if self.server_name:
+            context = _NamedServerContext.create(self.server_name, ca_file, self.ca_data)
+        else:
+            context = ssl.create_default_context(cafile=ca_file, cadata=self.ca_data)
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         if self.client_data:
             _load_client_data(context, self.client_data)
         elif self.client_cert:
@@ -51,71 +70,116 @@ class Endpoint:
         return context
 
     def authorization(self) -> dict[str, str]:
-        """Return the request header with the bearer token, if there is one. Raises OSError."""
+        """Return the request header with the token, if there is one. Raises OSError."""
         token = self.token_file.read_text().strip() if self.token_file else self.token
-        return {"Authorization": f"Bearer {token}"} if token else {}
+        return {"Authorization": f"{self.scheme} {token}"} if token else {}
+
+    def same_connection(self, other: Endpoint) -> bool:
+        """Whether both differ at most in their tokens, so that connections stay usable."""
+        return replace(self, token=other.token, expires_at=other.expires_at) == other
 
 
-def from_cluster(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Endpoint:
+Renew = Callable[[], Awaitable[Endpoint]]
+
+
+async def from_cluster(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Endpoint:
     """Return the endpoint of the cluster we run in, else of KUBECONFIG. Raises errors.SettingError."""
-    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
-    if host and (service_account / "token").exists():
-        return Endpoint(
-            url=https_url(host, port),
-            ca_file=service_account / "ca.crt",
-            token_file=service_account / "token",
-        )
-    if kubeconfig := environment.get("KUBECONFIG"):
-        return from_kubeconfig(Path(kubeconfig))
+    has_token = await asyncio.to_thread((service_account / "token").exists)
+    if environment.get("KUBERNETES_SERVICE_HOST") and has_token:
+        return await _read(f"the service account in {service_account}", environment, "pod", str(service_account))
+    if environment.get("KUBECONFIG"):
+        return await _from_kubeconfig(environment)
     raise errors.SettingError(
         "EDGE_API is cluster, but no cluster is configured: run in a pod with a service account or set KUBECONFIG"
     )
 
 
-def from_kubeconfig(path: Path) -> Endpoint:
-    """Return the endpoint of a kubeconfig's current context (client-go: api/v1 Config). Raises errors.SettingError."""
+async def from_kubeconfig(path: Path) -> Endpoint:
+    """Return the endpoint of a kubeconfig's current context. Raises errors.SettingError."""
+    return await _from_kubeconfig({**os.environ, "KUBECONFIG": str(path)})
+
+
+async def _from_kubeconfig(environment: Mapping[str, str]) -> Endpoint:
+    source = f"KUBECONFIG {environment['KUBECONFIG']}"
     try:
-        config = yaml.safe_load(path.read_text())
-        context = _named(config["contexts"], config["current-context"])["context"]
-        cluster = _named(config["clusters"], context["cluster"])["cluster"]
-        user = _named(config["users"], context["user"])["user"]
-        return _endpoint(cluster, user, path.parent)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise errors.SettingError(
-            f"KUBECONFIG {path} cannot be used ({error}); use a single file with a current context that has a server "
-            "and either a client certificate or a token"
-        ) from error
+        folder = await asyncio.to_thread(tempfile.mkdtemp)
+    except OSError as error:
+        raise errors.SettingError(f"{source} cannot be read: {error}") from error
+    try:
+        endpoint = await _read(source, environment, "kubeconfig", folder)
+    finally:  # here, as a reader that is killed removes nothing
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    return replace(endpoint, renew=partial(_from_kubeconfig, environment))
 
 
-def _endpoint(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> Endpoint:
-    if "exec" in user or "auth-provider" in user:
-        raise ValueError("credential plugins are not supported")
-    certificate, key = _decoded(user, "client-certificate-data"), _decoded(user, "client-key-data")
-    return Endpoint(
-        url=str(cluster["server"]).rstrip("/"),
-        ca_file=_path(cluster, "certificate-authority", folder),
-        ca_data=_decoded(cluster, "certificate-authority-data"),
-        client_cert=_path(user, "client-certificate", folder),
-        client_key=_path(user, "client-key", folder),
-        client_data=f"{certificate}\n{key}" if certificate and key else None,
-        token=user.get("token"),
-        token_file=_path(user, "tokenFile", folder),
+async def _read(source: str, environment: Mapping[str, str], *arguments: str) -> Endpoint:
+    try:
+        found = json.loads(await _run([READER, str(READER_SECONDS), *arguments], environment))
+    except (OSError, TimeoutError, ValueError) as error:
+        message = f"{source} cannot be read ({str(error) or type(error).__name__}): try `kubectl version` with it"
+        raise errors.SettingError(message) from error
+    if "error" in found:
+        raise errors.SettingError(f"{source} cannot be used: {found['error']}")
+    fields: dict[str, Any] = {key: Path(value) if key in _PATHS and value else value for key, value in found.items()}
+    return Endpoint(**fields)
+
+
+async def _run(module: Sequence[str], environment: Mapping[str, str]) -> bytes:
+    """Return the output of a module of ours. Raises OSError, TimeoutError and ValueError."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", *module),  # -P: never import from the working directory
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,  # a traceback can contain parts of the configuration
+        env={name: value for name, value in environment.items() if not name.startswith("EDGE_")},
+        start_new_session=True,  # a plugin finds no terminal, and Ctrl-C reaches us alone
     )
-
-
-def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    return {entry["name"]: entry for entry in entries}[name]
-
-
-def _path(entry: dict[str, Any], key: str, folder: Path) -> Path | None:
-    return folder / entry[key] if entry.get(key) else None
-
-
-def _decoded(entry: dict[str, Any], key: str) -> str | None:
     try:
-        return base64.b64decode(entry[key], validate=True).decode() if entry.get(key) else None
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{key} is not base64-encoded PEM text") from error
+        async with asyncio.timeout(READER_SECONDS + IMPORT_SECONDS):
+            output = await _bounded(process.stdout)
+            await process.wait()
+            return output
+    finally:
+        if process.returncode is None:
+            await _end(process)
+
+
+async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
+    output = b""
+    while stream and (part := await stream.read(OUTPUT_LIMIT)):
+        output += part
+        if len(output) > OUTPUT_LIMIT:
+            raise ValueError("it is larger than 4 MiB")
+    return output
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Let the reader end its plugin; kill it if it does not end."""
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), END_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+class _NamedServerContext(ssl.SSLContext):
+    """Expects the certificate of another name than the host in the URL, in every library that uses this context."""
+
+    _server_name = ""
+
+    @classmethod
+    def create(cls, server_name: str, ca_file: str | None, ca_data: str | None) -> ssl.SSLContext:
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context._server_name = server_name
+        if ca_file or ca_data:
+            context.load_verify_locations(ca_file, cadata=ca_data)
+        else:
+            context.load_default_certs()
+        return context
+
+    def wrap_bio(self, *given: Any, **named: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*given, **(named | {"server_hostname": self._server_name}))
 
 
 def _load_client_data(context: ssl.SSLContext, pem: str) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from controller import errors
 from controller.backends.docker.engine.limits import EngineLimits
@@ -29,6 +29,8 @@ from controller.state import State
 from controller.systemd import Notifier
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 Run = Callable[[], Awaitable[None]]
 """A loop that runs until it is cancelled, or the stop of one."""
@@ -138,16 +140,25 @@ async def in_cluster(
     settings: Settings, state: State, stack: AsyncExitStack, variables: Mapping[str, str], shutdown: Shutdown
 ) -> Installation | None:
     """Use a cluster's API, waiting until it answers; None if stopped before. Raises errors.SettingError."""
-    endpoint = from_cluster(variables)
+    endpoint = await _unless_stopped(from_cluster(variables), shutdown)  # a plugin may take its time
+    if endpoint is None:
+        return None
     api = _connect(endpoint, stack)
     config = InstallationConfig(api, settings.namespace)
-    identifying = asyncio.create_task(_identify(settings, state, config.install_id))
-    stopped = asyncio.create_task(shutdown.wait())
-    await asyncio.wait({identifying, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    identity = await _unless_stopped(_identify(settings, state, config.install_id), shutdown)
+    return identity and Installation(settings, state, Disk(state.directory), *identity, endpoint, api, config)
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, Result], shutdown: Shutdown) -> Result | None:
+    """Return the result of ``work``; None if stopped before."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(shutdown.wait())
+    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
-    if identifying.cancel():  # it had not finished
-        return None
-    return Installation(settings, state, Disk(state.directory), *identifying.result(), endpoint, api, config)
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait({working})
+    return None
 
 
 def _connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:

@@ -13,14 +13,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 
 from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.server import ApiServer
-from controller.machinery import endpoint
 from tests.apiserver.state_directory import StateDirectory, written
-from tests.support import command
+from tests.support import command, kubeconfigs
 
 CONFIG_MAPS = "/api/v1/namespaces/edge/configmaps"
 CONFIG_MAP = {"metadata": {"name": "one"}, "data": {"secret": "of nobody's business"}}
@@ -53,11 +51,9 @@ async def server(tmp_path: Path, clock: Clock) -> AsyncIterator[ApiServer]:
 
 
 @asynccontextmanager
-async def session(config: dict[str, Any], folder: Path) -> AsyncIterator[aiohttp.ClientSession]:
+async def session(config: dict[str, Any]) -> AsyncIterator[aiohttp.ClientSession]:
     """An HTTP session with the credentials of a kubeconfig."""
-    path = folder / f"config-{time.monotonic_ns()}"
-    await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
-    found = await asyncio.to_thread(endpoint.from_kubeconfig, path)
+    found = kubeconfigs.embedded(config)
     context = await asyncio.to_thread(found.ssl_context)
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(found.url, connector=connector) as made:
@@ -65,9 +61,9 @@ async def session(config: dict[str, Any], folder: Path) -> AsyncIterator[aiohttp
 
 
 @asynccontextmanager
-async def session_of(server: ApiServer, folder: Path, user: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def session_of(server: ApiServer, user: str) -> AsyncIterator[aiohttp.ClientSession]:
     """A session of a user whose credentials the server stores."""
-    async with session(await asyncio.to_thread(server.kubeconfig, user), folder) as made:
+    async with session(await asyncio.to_thread(server.kubeconfig, user)) as made:
         yield made
 
 
@@ -75,7 +71,7 @@ async def session_of(server: ApiServer, folder: Path, user: str) -> AsyncIterato
 async def issued(folder: Path, user: str, seconds: float, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with an issued kubeconfig."""
     made = KubeconfigIssuer(folder, folder / "kubeconfig", clock)
-    async with session(await asyncio.to_thread(made.make, user, seconds), folder) as http:
+    async with session(await asyncio.to_thread(made.make, user, seconds)) as http:
         yield http
 
 
@@ -114,7 +110,7 @@ async def viewer(server: ApiServer, tmp_path: Path, clock: Clock) -> AsyncIterat
 
 
 @pytest.fixture
-async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+async def admin(server: ApiServer) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with all rights."""
-    async with session_of(server, tmp_path, "admin") as made:
+    async with session_of(server, "admin") as made:
         yield made

@@ -111,9 +111,9 @@ def test_a_rule_for_a_resource_does_not_cover_its_subresources() -> None:
     assert not rule.allows(Attributes("get", "/things"))
 
 
-async def test_a_token_review_accepts_the_controllers_token(server: ApiServer, tmp_path: Path) -> None:
+async def test_a_token_review_accepts_the_controllers_token(server: ApiServer) -> None:
     token = (await asyncio.to_thread(server.credentials, "controller")).token
-    async with session_of(server, tmp_path, "admin") as admin:
+    async with session_of(server, "admin") as admin:
         path = "/apis/authentication.k8s.io/v1/tokenreviews"
         async with admin.post(path, json={"spec": {"token": token}}) as answer:
             found = (await answer.json())["status"]

@@ -136,7 +136,7 @@ async def admin(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterat
     """An administrator's session on a server with an object of each kind. Fails when the server logs an error."""
     server = ApiServer(tmp_path, "127.0.0.1", 0, [DEFINITION, *crds.manifests()], "edge")
     await server.start()
-    async with session_of(server, tmp_path, "admin") as http:
+    async with session_of(server, "admin") as http:
         for place, item in PLACES.items():
             await ask(http, "POST", place, "application/json", json.dumps(item).encode())
         yield http
@@ -193,7 +193,7 @@ async def test_reading_a_scale_is_refused_until_replicas_are_set(tmp_path: Path)
     place = "/apis/fuzz.getedge.me/v1/namespaces/edge/scaled"
     item = {"apiVersion": "fuzz.getedge.me/v1", "kind": "Scaled", "metadata": {"name": "one"}}
     item["spec"] = {"when": "2026-01-01T00:00:00", "parts": [1]}
-    async with session_of(server, tmp_path, "admin") as http:
+    async with session_of(server, "admin") as http:
         assert await ask(http, "POST", place, JSON, json.dumps(item).encode()) == 201
         assert await ask(http, "GET", place, "", b"", TABLE) == 200
         assert await ask(http, "GET", f"{place}/one/scale", "", b"") == 422

@@ -74,9 +74,9 @@ async def status(http: aiohttp.ClientSession, method: str, path: str, **given: A
 
 
 @pytest.fixture
-async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+async def admin(server: ApiServer) -> AsyncIterator[aiohttp.ClientSession]:
     """An administrator's session on a server with a small and a large object."""
-    async with session_of(server, tmp_path, "admin") as made:
+    async with session_of(server, "admin") as made:
         for body in (SMALL, LARGE):
             assert await status(made, "POST", PATH, json=body) == 201
         yield made

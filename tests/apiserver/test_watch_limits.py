@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 from unittest import mock
 
 import aiohttp
@@ -18,8 +17,8 @@ from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAPS, session_of, status
 
 
-async def test_a_watch_over_the_limit_gets_429(server: ApiServer, tmp_path: Path) -> None:
-    async with session_of(server, tmp_path, "admin") as admin, admin.get(f"{CONFIG_MAPS}?watch=true") as watching:
+async def test_a_watch_over_the_limit_gets_429(server: ApiServer) -> None:
+    async with session_of(server, "admin") as admin, admin.get(f"{CONFIG_MAPS}?watch=true") as watching:
         assert watching.status == 200
         async with admin.get(f"{CONFIG_MAPS}?watch=true") as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
@@ -52,18 +51,16 @@ async def fill(admin: aiohttp.ClientSession) -> None:
         assert await status(admin, "POST", CONFIG_MAPS, body) == 201
 
 
-async def test_a_stalled_watcher_loses_its_place(
-    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stalled_watcher_loses_its_place(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "STALLED_SECONDS", 0.1)
-    async with session_of(server, tmp_path, "admin") as admin, unread(server, f"{CONFIG_MAPS}?watch=true"):
+    async with session_of(server, "admin") as admin, unread(server, f"{CONFIG_MAPS}?watch=true"):
         await fill(admin)
         while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
             pass  # the next request is the wait
 
 
-async def test_a_response_holds_its_place_until_it_is_read(server: ApiServer, tmp_path: Path) -> None:
-    async with session_of(server, tmp_path, "admin") as admin:
+async def test_a_response_holds_its_place_until_it_is_read(server: ApiServer) -> None:
+    async with session_of(server, "admin") as admin:
         await fill(admin)
         async with unread(server, CONFIG_MAPS), unread(server, CONFIG_MAPS):  # as many as the server answers at once
             assert await status(admin, "GET", "/api/v1/namespaces/edge") == 429

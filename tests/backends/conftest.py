@@ -206,7 +206,7 @@ async def new_backend(
 @pytest.fixture
 async def pods_harness(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[BackendHarness]:
     """A pods backend on the session's cluster, whose objects are purged afterwards."""
-    api = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, cluster.kubeconfig))
+    api = ApiClient(await endpoint.from_kubeconfig(cluster.kubeconfig))
     backend = PodsBackend(api, install_id, "default", settle_seconds=3.0)
 
     async def own(target: Target) -> str:

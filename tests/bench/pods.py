@@ -57,7 +57,7 @@ async def _installation(folder: Path, cluster: nodes.Cluster) -> AsyncIterator[t
     cloud = Cloud(folder / "cloud")
     await cloud.start()
     site = ClusterSite(folder, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
-    api = ApiClient(endpoint.from_kubeconfig(cluster.kubeconfig))
+    api = ApiClient(await endpoint.from_kubeconfig(cluster.kubeconfig))
     await site.prepare()
     await site.apply(multus_stub.KIND)
     await site.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -36,7 +35,7 @@ COMMAND = {"topic": "start_device", "receivedAt": "2026-01-01T00:00:00Z"}
 @pytest.fixture
 async def person(api: Api) -> AsyncIterator[ApiClient]:
     """An administrator's client."""
-    client = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, api.kubeconfig))
+    client = ApiClient(await endpoint.from_kubeconfig(api.kubeconfig))
     yield client
     await client.close()
 

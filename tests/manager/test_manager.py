@@ -44,7 +44,7 @@ async def kubernetes(site: Site) -> ApiClient:
         return (site.state / "kubeconfig").exists()
 
     await eventually(written, f"a kubeconfig ({site.log_text()})")
-    return ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, site.state / "kubeconfig"))
+    return ApiClient(await endpoint.from_kubeconfig(site.state / "kubeconfig"))
 
 
 async def node_condition(api: ApiClient, kind: str, reason: str = "") -> dict[str, Any]:
@@ -86,6 +86,11 @@ async def test_without_an_engine_it_serves_and_reports_it(site: Site) -> None:
     connected = await node_condition(api, "CloudConnected", "Connected")
     assert connected["status"] == "True"
     await api.close()
+
+
+async def test_its_process_does_not_import_the_kubernetes_package(site: Site) -> None:
+    await site.start({"PYTHONPROFILEIMPORTTIME": "1"})
+    assert "kubernetes" not in await site.imports_once_kopf_runs()
 
 
 async def test_a_cloud_command_is_stored_without_an_engine(site: Site) -> None:
@@ -222,7 +227,7 @@ async def test_health_readiness_and_metrics_share_one_port(site: Site, free_port
 
 async def test_a_request_without_credentials_is_refused(site: Site) -> None:
     await site.start()
-    found = await asyncio.to_thread(endpoint.from_kubeconfig, site.state / "kubeconfig")
+    found = await endpoint.from_kubeconfig(site.state / "kubeconfig")
     context = ssl.create_default_context(cadata=found.ca_data)
     async with aiohttp.ClientSession() as session, session.get(f"{found.url}/api", ssl=context) as answer:
         assert answer.status == 403

@@ -162,6 +162,16 @@ class Site:
         """Return the controller's log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    async def imports_once_kopf_runs(self) -> set[str]:
+        """The modules that the process has imported when it has loaded kopf; it needs PYTHONPROFILEIMPORTTIME."""
+
+        async def found() -> set[str] | None:
+            lines = self.log_text().splitlines()
+            modules = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+            return modules if "kopf" in modules else None
+
+        return await eventually(found, f"kopf runs (see {self.log})")
+
     # -- the cloud ---------------------------------------------------------------------------------------------
 
     def message(self, topic: str, **fields: Any) -> dict[str, Any]:

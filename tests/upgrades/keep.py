@@ -33,7 +33,7 @@ async def keep(folder: Path) -> None:
         server = ApiServer(state, "127.0.0.1", 0, crds.manifests(), NAMESPACE, database_options=options)
         await server.start()
         server.write_kubeconfig(state / "kubeconfig")
-        api = ApiClient(from_kubeconfig(state / "kubeconfig"))
+        api = ApiClient(await from_kubeconfig(state / "kubeconfig"))
         written = await _fill(api)
         await api.close()
         await server.stop()

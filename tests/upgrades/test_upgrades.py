@@ -37,7 +37,7 @@ async def upgraded(release: Release, tmp_path: Path) -> AsyncIterator[ApiClient]
     server = ApiServer(tmp_path, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
-    api = ApiClient(await asyncio.to_thread(from_kubeconfig, tmp_path / "kubeconfig"))
+    api = ApiClient(await from_kubeconfig(tmp_path / "kubeconfig"))
     yield api
     await api.close()
     await server.stop()

@@ -7,7 +7,9 @@ passes. Each handler has an explicit id, under which kopf stores its progress.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
@@ -16,6 +18,7 @@ from controller import names
 from controller.api import kinds
 from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
+from controller.machinery.credentials import Credentials
 from controller.runtimes.keys import Key
 from controller.runtimes.result import Result
 
@@ -31,6 +34,7 @@ Submit = Callable[[Key], Awaitable[Result]]
 def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
     """A new registry with the login and the handlers of Runtimes."""
     registry = kopf.OperatorRegistry()
+    credentials, last = Credentials(endpoint), None
 
     async def changed(*, namespace: str | None, name: str, **_: Any) -> None:
         """Submit the key; wait briefly, so that kopf marks a quick change as handled only after it took effect."""
@@ -45,8 +49,11 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
             message = f"{key} is still being deleted: its condition Ready says what it waits for"
             raise kopf.TemporaryError(message, delay=2 * CLEANUP_AGAIN_SECONDS[0]) from None
 
-    def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection(endpoint)
+    async def login(**_: Any) -> Connection:
+        """Called at the start and after each 401; kopf refuses a connection that it knows to be rejected."""
+        nonlocal last
+        last = await credentials.current(last)
+        return connection(last)
 
     kopf.on.login(id="login", registry=registry)(login)
     runtimes = (names.GROUP, names.VERSION, kinds.RUNTIMES.plural)
@@ -57,18 +64,26 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
     return registry
 
 
-def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
-    """The endpoint as kopf's connection info; kopf reads the certificate files itself."""
+@dataclass(frozen=True, kw_only=True)
+class Connection(kopf.ConnectionInfo):
+    """kopf's connection info with the TLS settings of our endpoint, some of which kopf does not know."""
+
+    endpoint: Endpoint
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        """kopf's hook; it reads the certificate files."""
+        return self.endpoint.ssl_context()
+
+
+def connection(endpoint: Endpoint) -> Connection:
+    """The endpoint as kopf's connection info."""
     token = endpoint.token_file.read_text().strip() if endpoint.token_file else endpoint.token
-    return kopf.ConnectionInfo(
+    return Connection(
         server=endpoint.url,
-        ca_path=None if endpoint.ca_data else endpoint.ca_file,
-        ca_data=endpoint.ca_data,
-        certificate_path=None if endpoint.client_data else endpoint.client_cert,
-        certificate_data=endpoint.client_data,  # holds certificate and key
-        private_key_path=None if endpoint.client_data else endpoint.client_key,
-        private_key_data=endpoint.client_data,
+        scheme=endpoint.scheme if token else None,
         token=token,
+        proxy_url=endpoint.proxy,
+        endpoint=endpoint,
     )
 
 

@@ -39,9 +39,10 @@ Serve = Callable[[Endpoint, Reconcile, str, str], Coroutine[Any, Any, None]]
 def load_kopf() -> Serve:
     """Import kopf, which takes half a second, and return its operator.
 
-    kopf loads other Kubernetes clients if they are installed, which wastes 5 MB: they are hidden from it.
+    kopf loads other Kubernetes clients where they are installed, which takes up to 33 MB: they are hidden from it. It
+    uses them only to log in, for which handlers.py has a handler of its own.
     """
-    hidden = [name for name in ("kubernetes", "pykube") if name not in sys.modules]
+    hidden = [name for name in ("kubernetes", "kubernetes_asyncio", "pykube") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         serve: Serve = importlib.import_module("controller.runtimes.operator.kopf_operator").serve

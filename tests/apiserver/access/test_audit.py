@@ -19,11 +19,9 @@ def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [{field: getattr(line, field) for field in fields} for line in lines]
 
 
-async def test_every_write_is_logged_without_its_body(
-    server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_every_write_is_logged_without_its_body(server: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "edge.audit")
-    async with session_of(server, tmp_path, "admin") as admin:
+    async with session_of(server, "admin") as admin:
         assert await status(admin, "POST", CONFIG_MAPS, CONFIG_MAP) == 201
         assert await status(admin, "GET", CONFIG_MAPS) == 200
         assert await status(admin, "DELETE", f"{CONFIG_MAPS}/one") == 200
@@ -47,23 +45,19 @@ async def test_a_rejected_write_is_logged(
     assert (line["user"], line["code"]) == ("viewer", 403)
 
 
-async def test_routine_writes_are_logged_at_debug(
-    server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_routine_writes_are_logged_at_debug(server: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "edge.audit")
     event = {"metadata": {"name": "e", "namespace": "edge"}, "involvedObject": {"namespace": "edge"}}
-    async with session_of(server, tmp_path, "admin") as admin:
+    async with session_of(server, "admin") as admin:
         assert await status(admin, "POST", "/api/v1/namespaces/edge/events", event) == 201
     assert [record.levelname for record in caplog.records if record.name == "edge.audit"] == ["DEBUG"]
 
 
-async def test_the_impersonator_is_logged_too(
-    server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_impersonator_is_logged_too(server: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "edge.audit")
     as_viewer = {"Impersonate-User": "viewer"}
     async with (
-        session_of(server, tmp_path, "admin") as admin,
+        session_of(server, "admin") as admin,
         admin.delete(f"{CONFIG_MAPS}/one", headers=as_viewer) as answer,
     ):
         assert answer.status == 403

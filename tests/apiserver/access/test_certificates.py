@@ -36,7 +36,7 @@ async def test_tls_rejects_a_certificate_of_another_ca(server: ApiServer, tmp_pa
     await asyncio.to_thread(other.ensure, time.time())
     foreign = await asyncio.to_thread(other.issue_client, "admin", 60.0, time.time())
     cluster = config["clusters"][0]["cluster"]
-    async with session(kubeconfigs.of(cluster, "admin", foreign, "edge"), tmp_path) as http:
+    async with session(kubeconfigs.of(cluster, "admin", foreign, "edge")) as http:
         with pytest.raises(aiohttp.ClientError):
             await http.get("/api")
 
@@ -56,7 +56,7 @@ async def test_an_exposed_server_is_reached_by_any_name(tmp_path: Path, address:
 
 async def test_certificates_are_renewed_while_the_server_runs(server: ApiServer, tmp_path: Path, clock: Clock) -> None:
     first = await asyncio.to_thread((tmp_path / "kubeconfig").read_text)
-    kept = await asyncio.to_thread(endpoint.from_kubeconfig, tmp_path / "kubeconfig")
+    kept = await endpoint.from_kubeconfig(tmp_path / "kubeconfig")
     context = await asyncio.to_thread(kept.ssl_context)
 
     def served() -> str:
@@ -72,9 +72,7 @@ async def test_certificates_are_renewed_while_the_server_runs(server: ApiServer,
         assert answer.status == 200, "the former kubeconfig is still accepted"
 
 
-async def test_clients_that_trust_a_former_ca_certificate_still_connect(
-    server: ApiServer, tmp_path: Path, clock: Clock
-) -> None:
+async def test_clients_that_trust_a_former_ca_certificate_still_connect(server: ApiServer, clock: Clock) -> None:
     found = await asyncio.to_thread(server.credentials, "admin")
     former = await asyncio.to_thread(found.ca.read_text)
     context = ssl.create_default_context(cadata=former)

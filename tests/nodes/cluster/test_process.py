@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
@@ -15,7 +16,7 @@ from controller.localcloud.server import Cloud
 from controller.machinery import endpoint
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
-from tests.support import command
+from tests.support import command, kubeconfigs
 from tests.support.site import AGENT, NAMESPACE, Site, eventually
 
 
@@ -46,7 +47,7 @@ async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 
 async def test_it_leads_and_releases_the_lease_at_the_end(leader: Site, api_server: ApiServer, tmp_path: Path) -> None:
     await leader.start()
-    api = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, tmp_path / "kubeconfig"))
+    api = ApiClient(await endpoint.from_kubeconfig(tmp_path / "kubeconfig"))
     assert (await api.get(core_kinds.LEASES, "edge-controller", NAMESPACE))["spec"]["holderIdentity"]
     assert (await leader.send("get_device_status", device_id="plc-1"))["status"] == "not_found"
     refused = await leader.create("plc-1", "eth0", "10.0.0.5/24")
@@ -60,6 +61,51 @@ async def test_it_leads_and_releases_the_lease_at_the_end(leader: Site, api_serv
 def test_a_process_without_a_node_loads_neither_docker_nor_kopf() -> None:
     code = "import sys, controller.manager.manager; print([m for m in ('docker', 'kopf') if m in sys.modules])"
     assert command.run(sys.executable, "-c", code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("roles", ["link,pods", "node"])
+async def test_it_reads_its_kubeconfig_without_the_kubernetes_package_in_its_process(
+    leader: Site, api_server: ApiServer, roles: str
+) -> None:
+    await leader.start({"PYTHONPROFILEIMPORTTIME": "1", "EDGE_ROLES": roles}, connected=False)
+    assert "kubernetes" not in await leader.imports_once_kopf_runs()
+
+
+async def test_it_runs_the_credential_plugin_of_its_kubeconfig(
+    leader: Site, api_server: ApiServer, tmp_path: Path
+) -> None:
+    token = (await asyncio.to_thread(api_server.credentials, "admin")).token
+    code = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')\n" + kubeconfigs.printing(token=token)
+    made = yaml.safe_load((tmp_path / "kubeconfig").read_text())
+    made["users"][0]["user"] = kubeconfigs.executing(kubeconfigs.plugin(tmp_path / "plugin", code))
+    kubeconfigs.write(tmp_path / "kubeconfig", made)
+    await leader.start()
+    assert (tmp_path / "runs").read_text() == "x"
+    assert token not in leader.log_text()
+
+
+async def test_a_plugin_that_fails_ends_it_with_one_sentence(leader: Site, tmp_path: Path) -> None:
+    user = kubeconfigs.executing(kubeconfigs.plugin(tmp_path / "get-token", "sys.exit('log in first')"))
+    kubeconfigs.write(tmp_path / "kubeconfig", kubeconfigs.document(user=user))
+    await leader.start(connected=False)
+    assert leader.process is not None
+    assert await asyncio.wait_for(leader.process.wait(), 30) == 1
+    (line,) = leader.log_text().splitlines()
+    assert "the credential plugin get-token failed: process returned 1. log in first" in line
+
+
+async def test_it_can_be_stopped_while_a_plugin_hangs(leader: Site, tmp_path: Path) -> None:
+    code = f"open({str(tmp_path / 'runs')!r}, 'w').close()\ntime.sleep(600)"
+    user = kubeconfigs.executing(kubeconfigs.plugin(tmp_path / "plugin", code))
+    kubeconfigs.write(tmp_path / "kubeconfig", kubeconfigs.document(user=user))
+    await leader.start(connected=False)
+
+    async def hangs() -> bool:
+        return (tmp_path / "runs").exists()
+
+    await eventually(hangs, "the plugin hangs")
+    assert await leader.stop() == 0
+    assert "Traceback" not in leader.log_text()
 
 
 async def test_it_keeps_no_files_of_a_node(leader: Site, api_server: ApiServer) -> None:

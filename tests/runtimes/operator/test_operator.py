@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import kopf
@@ -13,10 +14,10 @@ import pytest
 from controller import errors, names
 from controller.api import kinds, reasons
 from controller.machinery import kinds as core_kinds
-from controller.machinery.client import ApiClient
+from controller.machinery.client import ApiClient, Endpoint
 from controller.runtimes.keys import Key
 from controller.runtimes.operator.diffbase import SpecDigest
-from tests.runtimes.operator.conftest import OperatorHarness, Restartable, is_ready
+from tests.runtimes.operator.conftest import OperatorHarness, Restartable, is_ready, operating
 
 PREFIX = f"{names.GROUP}/"
 
@@ -197,3 +198,15 @@ def _is_handled(runtime: Any) -> bool:
     found = runtime["metadata"].get("annotations") or {}
     handled: Any = next((json.loads(text) for name, text in found.items() if "last-handled" in name), {})
     return handled == SpecDigest().build(body=kopf.Body(runtime)) and not any("/runtime-" in name for name in found)
+
+
+async def test_a_rejected_token_is_renewed(api_server: Restartable) -> None:
+    user = await asyncio.to_thread(api_server.server.credentials, "controller")
+    accepted = Endpoint(api_server.server.url, ca_file=user.ca, token=user.token, server_name="localhost")
+
+    async def renew() -> Endpoint:
+        return accepted
+
+    async with operating(replace(accepted, token="rejected", renew=renew), "node-1") as harness:
+        await harness.create()
+        await harness.ready()
