@@ -23,11 +23,10 @@ from controller.apiserver.access.pki import Credentials, Pki
 from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users
 from controller.apiserver.controllers import seed
-from controller.apiserver.controllers.backup_schedule import BackupSchedule
-from controller.apiserver.controllers.daily_timer import DailyTimer
+from controller.apiserver.controllers.backup_schedule import BackupSchedule, DailyTimer
 from controller.apiserver.controllers.disk_full import DiskFullController
 from controller.apiserver.controllers.garbage_collector import GarbageCollector
-from controller.apiserver.controllers.maintenance import Maintenance, supervise
+from controller.apiserver.controllers.maintenance import Maintenance
 from controller.apiserver.controllers.namespace_defaults import NamespaceDefaults
 from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
 from controller.apiserver.http.filter_chain import FilterChain
@@ -135,14 +134,14 @@ class ApiServer:
         )
 
     def _run_controllers(self, namespace_defaults: NamespaceDefaults, maintenance: Maintenance) -> None:
-        controllers = {
-            "namespace deletion": NamespaceDeletion(self._store, self._registry).run,
-            "garbage collection": GarbageCollector(self._store, self._registry).run,
-            "namespace defaults": namespace_defaults.run,
-            "maintenance": maintenance.run,
-            "disk-full handling": DiskFullController(self._store, self._disk, self._record_event).run,
-        }
-        self._tasks = [asyncio.create_task(supervise(*controller)) for controller in controllers.items()]
+        found = (
+            NamespaceDeletion(self._store, self._registry),
+            GarbageCollector(self._store, self._registry),
+            namespace_defaults,
+            maintenance,
+            DiskFullController(self._store, self._disk, self._record_event),
+        )
+        self._tasks = [asyncio.create_task(each.controller.run()) for each in found]
 
     async def maintain(self) -> None:
         """Run the maintenance of one minute: expiry, compaction, certificates, the daily backup."""

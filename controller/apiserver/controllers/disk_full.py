@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from controller import errors, names
+from controller import names
+from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.storage.store import Store
 from controller.disk import Disk
 
@@ -22,22 +23,18 @@ class DiskFullController:
         self._disk = disk
         self._notify = notify
         self._reported = False
+        self._started = False
         self._round = 0
+        self.controller = control_loop("free disk space", self._check, period=SECONDS)
 
-    async def run(self) -> None:
-        """Check periodically until cancelled."""
-        await asyncio.sleep(FIRST_SECONDS)
-        while True:
-            await self.once()
-            await asyncio.sleep(SECONDS)
-
-    async def once(self) -> None:
+    async def _check(self) -> float | None:
         """If the disk is full, report it and shorten the history; otherwise maintain the reserve."""
+        if not self._started:
+            self._started = True
+            return FIRST_SECONDS
         fault = await asyncio.to_thread(self._disk.look)
-        try:
-            await (self._make_room(fault) if fault else self._refill_reserve())
-        except errors.DiskFullError:
-            return  # logged once, by the disk itself
+        await (self._make_room(fault) if fault else self._refill_reserve())
+        return None
 
     async def _make_room(self, fault: str) -> None:
         self._round = 0

@@ -7,11 +7,11 @@ dependents with an owner of an unknown kind alone, since that owner may exist.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any, NamedTuple
 
 from controller.apiserver import failures
+from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.controllers.ownership import Ownership, references
 from controller.apiserver.kinds.core import DEFINITIONS
 from controller.apiserver.kinds.resources import Registry, Resource
@@ -35,7 +35,7 @@ class Owners(NamedTuple):
 
 
 class GarbageCollector:
-    """The garbage collector. The caller must keep ``run`` running."""
+    """The garbage collector of a store. The caller must run ``controller``."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store = store
@@ -44,28 +44,17 @@ class GarbageCollector:
         self._ownership = Ownership()
         self._queue: dict[Key, None] = {}  # an ordered set
         self._gone: set[str] = set()  # uids deleted since the last drain of the queue
-        self._wakeup = asyncio.Event()
+        self.controller = control_loop("collect garbage", self._drain)
+        self._indexed = False
+        store.attach(self._on_change)
 
-    async def run(self) -> None:
-        """Collect garbage until cancelled."""
-        self._store.attach(self._on_change)
-        try:
-            self._enqueue_all()
-            while True:
-                await self._wakeup.wait()
-                await self._drain()
-        finally:
-            self._store.detach(self._on_change)
-
-    def _enqueue_all(self) -> None:
-        self._ownership = Ownership()
+    def _index_all(self) -> None:
         for resource in {resource.key: resource for resource in self._registry.all()}.values():
             for item in self._store.select(resource.key, ""):
                 metadata = item["metadata"]
                 key = Key(resource.key, metadata.get("namespace", ""), metadata["name"])
                 self._ownership.add(key, item)
                 self._queue[key] = None
-        self._wakeup.set()
 
     def _on_change(self, change: Change) -> None:
         self._ownership.follow(change)
@@ -74,10 +63,12 @@ class GarbageCollector:
         self._queue |= dict.fromkeys(self._ownership.touched(change))
         if change.key.resource == DEFINITIONS.key:  # the kind of an owner may have become known
             self._queue |= dict.fromkeys(self._ownership.all_dependents())
-        self._wakeup.set()
+        self.controller.trigger()
 
     async def _drain(self) -> None:
-        self._wakeup.clear()
+        if not self._indexed:
+            self._index_all()
+            self._indexed = True
         while self._queue:
             key = next(iter(self._queue))
             del self._queue[key]
@@ -86,6 +77,9 @@ class GarbageCollector:
             except failures.Failure as failure:
                 # Changed or deleted meanwhile: it is in the queue again. Rejected: there is nothing to do about it.
                 logger.debug("Garbage collection skips %s for now: %s", key, failure)
+            except Exception:
+                self._queue[key] = None  # behind the others: it must not stop them
+                raise
         self._gone.clear()
 
     async def _process(self, key: Key) -> None:

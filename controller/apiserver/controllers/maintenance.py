@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from controller import boottime, errors, files
+from controller import boottime, files
 from controller.apiserver.access.pki import Pki
+from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.controllers.expiry import Expiry
 from controller.apiserver.storage.store import Store
 from controller.boottime import ClockStepDetector
@@ -16,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 60
 LOOK_SECONDS = 5
-RETRY_SECONDS = 10
 
 
 class Maintenance:
@@ -41,19 +41,15 @@ class Maintenance:
         self._renewed = renewed
         self._expiry = Expiry(store, elapsed)
         self._clock_steps = ClockStepDetector(clock, elapsed)
+        self._elapsed = elapsed
+        self._due = elapsed() + SECONDS
+        self.controller = control_loop("maintain the API", self._look, period=LOOK_SECONDS)
 
-    async def run(self) -> None:
-        """Run a round every minute until cancelled."""
-        while True:
-            await self._sleep()
+    async def _look(self) -> None:
+        """Run a round every minute, and early if the clock was set, since certificates may have expired."""
+        if self._clock_steps.detect() or self._elapsed() >= self._due:
+            self._due = self._elapsed() + SECONDS
             await self.once()
-
-    async def _sleep(self) -> None:
-        """Sleep until the next round; return early if the clock was set, since certificates may have expired."""
-        for _ in range(SECONDS // LOOK_SECONDS):
-            await asyncio.sleep(LOOK_SECONDS)
-            if self._clock_steps.detect():
-                return
 
     async def _renew(self) -> None:
         """Renew certificates; a disk error must not stop the rest of the round."""
@@ -69,17 +65,3 @@ class Maintenance:
         await self._expiry.sweep()
         await self._store.compact()
         await asyncio.to_thread(self._back_up)
-
-
-async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run a control loop that must not end: log a failure and restart it."""
-    while True:
-        try:
-            await work()
-        except errors.DiskFullError as error:
-            logger.debug("API server: %s is waiting for disk space: %s", name, error)
-        except OSError as error:
-            logger.warning("API server: %s failed, restarting in %d s: %s", name, RETRY_SECONDS, error)
-        except Exception:
-            logger.exception("API server: %s failed, restarting in %d s", name, RETRY_SECONDS)
-        await asyncio.sleep(RETRY_SECONDS)

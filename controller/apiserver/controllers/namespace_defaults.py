@@ -10,10 +10,10 @@ import contextlib
 from typing import Any
 
 from controller.apiserver import failures
-from controller.apiserver.controllers import subscriptions
+from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.kinds.core import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
 from controller.apiserver.objects.write_options import WriteOptions
-from controller.apiserver.storage.store import Store, Subscription
+from controller.apiserver.storage.store import Change, Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 
 Object = dict[str, Any]
@@ -25,34 +25,40 @@ ABOUT = {"kubernetes.io/description": "The certificate of the authority that sig
 
 
 class NamespaceDefaults:
-    """Ensures the defaults of all namespaces. The caller must keep ``run`` running."""
+    """Ensures the defaults of all namespaces. The caller must run ``controller``."""
 
     def __init__(self, store: Store, ca: str) -> None:
         self._store = store
         self._verbs = Verbs(store)
         self._data = {"ca.crt": ca}
-
-    async def run(self) -> None:
-        """Ensure the defaults until cancelled."""
-        await subscriptions.follow(self._store, self._follow)
+        self._pending = {item["metadata"]["name"] for item in store.select(NAMESPACES.key, "")}
+        self.controller = control_loop("create the defaults of namespaces", self._ensure_pending)
+        store.attach(self._on_change)
 
     async def publish(self, ca: str) -> None:
         """Publish the renewed certificate of the authority to all namespaces."""
         self._data = {"ca.crt": ca}
-        await self._ensure_all()
-
-    async def _ensure_all(self) -> None:
         for namespace in self._store.select(NAMESPACES.key, ""):
             await self._ensure_namespace(namespace["metadata"]["name"])
 
-    async def _follow(self, subscription: Subscription) -> None:
-        await self._ensure_all()
-        while not subscription.lost:
-            key = (await subscription.queue.get()).key
-            if key.resource == NAMESPACES.key:
-                await self._ensure_namespace(key.name)
-            elif (key.resource, key.name) in ((SERVICE_ACCOUNTS.key, ACCOUNT), (CONFIG_MAPS.key, ROOT_CA)):
-                await self._ensure_namespace(key.namespace)
+    def _on_change(self, change: Change) -> None:
+        key = change.key
+        if key.resource == NAMESPACES.key:
+            self._pending.add(key.name)
+        elif (key.resource, key.name) in ((SERVICE_ACCOUNTS.key, ACCOUNT), (CONFIG_MAPS.key, ROOT_CA)):
+            self._pending.add(key.namespace)
+        else:
+            return
+        self.controller.trigger()
+
+    async def _ensure_pending(self) -> None:
+        for namespace in sorted(self._pending):
+            self._pending.discard(namespace)  # before, since it may change meanwhile
+            try:
+                await self._ensure_namespace(namespace)
+            except Exception:
+                self._pending.add(namespace)
+                raise
 
     async def _ensure_namespace(self, namespace: str) -> None:
         """Ignores failures: nothing can be created in a namespace that is terminating or gone, nor is it needed."""

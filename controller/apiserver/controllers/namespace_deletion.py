@@ -11,13 +11,13 @@ import logging
 from typing import Any
 
 from controller.apiserver import failures
-from controller.apiserver.controllers import subscriptions
+from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.kinds import definitions
 from controller.apiserver.kinds.core import DEFINITIONS, NAMESPACES
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.write_options import WriteOptions
-from controller.apiserver.storage.store import Store, Subscription
+from controller.apiserver.storage.store import Change, Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 
 Object = dict[str, Any]
@@ -25,25 +25,20 @@ logger = logging.getLogger(__name__)
 
 
 class NamespaceDeletion:
-    """Deletes namespaces and CRDs that are marked for deletion. The caller must keep ``run`` running."""
+    """Deletes namespaces and CRDs that are marked for deletion. The caller must run ``controller``."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store = store
         self._registry = registry
         self._verbs = Verbs(store)
+        self.controller = control_loop("delete namespaces and kinds", self._sweep)
+        store.attach(self._on_change)
 
-    async def run(self) -> None:
-        """Finish deletions until cancelled."""
-        await subscriptions.follow(self._store, self._follow)
-
-    async def _follow(self, subscription: Subscription) -> None:
-        await self._sweep()
-        while not subscription.lost:
-            change = await subscription.queue.get()
-            marked = "deletionTimestamp" in change.object["metadata"]
-            of_interest = marked and change.key.resource in (NAMESPACES.key, DEFINITIONS.key)
-            if of_interest or change.type == "DELETED":
-                await self._sweep()
+    def _on_change(self, change: Change) -> None:
+        marked = "deletionTimestamp" in change.object["metadata"]
+        of_interest = marked and change.key.resource in (NAMESPACES.key, DEFINITIONS.key)
+        if of_interest or change.type == "DELETED":
+            self.controller.trigger()
 
     async def _sweep(self) -> None:
         for resource in (NAMESPACES, DEFINITIONS):

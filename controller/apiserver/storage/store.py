@@ -177,7 +177,7 @@ class Store:
         """
         task = asyncio.create_task(self._write(key, work))
         self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
     def subscribe(self) -> Subscription:
@@ -222,6 +222,11 @@ class Store:
             if transaction.done is not None and transaction.done.revision > self.revision:
                 self._publish(transaction.done)
             return result
+
+    def _ended(self, write: asyncio.Task[Any]) -> None:
+        self._writes.discard(write)
+        if not write.cancelled():
+            write.exception()  # a cancelled caller does not retrieve it, and asyncio would log it
 
     def _publish(self, done: Change) -> None:
         self.revision, self.last_write_ok = done.revision, True

@@ -40,7 +40,7 @@ async def test_a_restart_finishes_what_a_crash_interrupted(tmp_path: Path) -> No
     store = Store(tmp_path / "objects.db")
     await store.open()
     changes = store.subscribe()
-    collecting = asyncio.create_task(GarbageCollector(store, Registry(CORE)).run())
+    collecting = asyncio.create_task(GarbageCollector(store, Registry(CORE)).controller.run())
     async with asyncio.timeout(30):
         while len(left := store.select(CONFIG_MAPS.key, "edge")) > 1:
             await changes.queue.get()

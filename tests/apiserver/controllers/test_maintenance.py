@@ -10,7 +10,7 @@ import pytest
 
 from controller import RELEASED
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.controllers.daily_timer import DailyTimer
+from controller.apiserver.controllers.backup_schedule import DailyTimer
 from controller.apiserver.controllers.maintenance import Maintenance
 from controller.apiserver.storage.backups import DAY, Backups
 from controller.apiserver.storage.store import Store
@@ -88,7 +88,7 @@ def test_certificates_are_checked_at_once_after_the_clock_was_set(step: float) -
     async def main() -> None:
         loop, set_by = asyncio.get_running_loop(), 0.0
         rounds = Rounds(lambda: NOW + loop.time() + set_by, loop.time)
-        running = asyncio.create_task(rounds.run())
+        running = asyncio.create_task(rounds.controller.run())
         await asyncio.sleep(11)
         set_by = step
         await asyncio.sleep(50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -108,6 +109,19 @@ async def test_cancelling_the_caller_does_not_cancel_the_write(store: Store) -> 
     writer.cancel()
     await put(store, "two")
     assert [item["metadata"]["name"] for item in store.select("things", "")] == ["one", "two"]
+
+
+async def test_the_failure_of_a_write_without_a_caller_is_not_logged(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = asyncio.create_task(store.write(key("none"), lambda write: write.commit(None)))
+    await asyncio.sleep(0)
+    writer.cancel()
+    await asyncio.gather(writer, return_exceptions=True)
+    await put(store, "one")  # after the other write
+    del writer
+    gc.collect()
+    assert not caplog.records
 
 
 async def values(store: Store, since: int) -> list[Any] | None:
