@@ -1,13 +1,19 @@
-"""Spec changes are reported by the names of the fields, never with their values."""
+"""Drift is gathered from all facets; spec changes are reported by the names of fields, never with their values."""
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller import names
 from controller.api import runtimes
-from controller.runtimes import drift
+from controller.backends.observation import ObservedDevice
+from controller.runtimes import drift, facets
+from controller.runtimes.facets.table import FACETS
+from tests.runtimes.plan_table import DETACHED, RUNNING, SPEC, seen
 
 
 def spec(**fields: Any) -> runtimes.RuntimeSpec:
@@ -44,3 +50,25 @@ def test_the_changed_fields_are_named(
     now: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec, fields: tuple[str, ...]
 ) -> None:
     assert drift.changed_fields(now, made_from) == fields
+
+
+def test_the_drift_of_all_facets_is_one_sentence() -> None:
+    port = ObservedDevice("line", in_order=False, detail="/dev/line0 is missing")
+    observed = seen(interfaces=DETACHED, fault="eth1 is not in the runtime", devices=(port,))
+    assert drift.summary(SPEC, observed) == (
+        "lan0: lan0 is not attached; dedicated interface: eth1 is not in the runtime; line: /dev/line0 is missing"
+    )
+    assert drift.summary(SPEC, RUNNING) == ""
+
+
+def test_facets_can_share_a_condition() -> None:
+    port = ObservedDevice("line", in_order=False, detail="/dev/line0 is missing")
+    observed = seen(fault="eth1 is not in the runtime", devices=(port,))
+    assert [found.name for found in drift.of(SPEC, observed, names.NETWORK_ATTACHED)] == ["dedicated interface"]
+
+
+def test_every_facet_is_in_the_table() -> None:
+    modules = {path.stem for path in Path(facets.__file__).parent.glob("*.py")} - {"__init__", "facet", "table"}
+    found = [importlib.import_module(f"controller.runtimes.facets.{name}").FACET for name in sorted(modules)]
+    assert len(found) == len(FACETS)
+    assert all(facet in FACETS for facet in found)

@@ -1,13 +1,25 @@
-"""EDGE_IMAGE_PREFIXES matches whole components of a name, not just its first letters."""
+"""The image: what EDGE_IMAGE_PREFIXES allows (whole components of a name), what replaces it, and its status."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller import names
+from controller.api import reasons
+from controller.api.runtime_status import RuntimeStatus
 from controller.api.runtimes import RuntimeSpec
+from controller.backends.base import Step
+from controller.backends.observation import Observed
+from controller.runtimes.facets import image as image_facet
 from controller.runtimes.facets.image import allows
+from controller.runtimes.outcome import Outcome, Report
+from tests.runtimes.plan_table import ABSENT, RUNNING, SPEC, desired, seen
+
+READY_NOW = Outcome("ready", reasons.RUNNING, "It runs")
 
 component = st.text("ab1", min_size=1, max_size=4)
 registry = st.sampled_from(["ghcr.io", "127.0.0.1", "localhost", "registry.plant.example"])
@@ -88,3 +100,71 @@ def test_all_forms_of_a_docker_hub_name_are_equal(owner: str, name: str) -> None
     for prefix in (f"{owner}/{name}", f"docker.io/{owner}/{name}", f"index.docker.io/{owner}"):
         for image in (f"{owner}/{name}", f"docker.io/{owner}/{name}", f"index.docker.io/{owner}/{name}"):
             assert allowed(prefix, image)
+
+
+@pytest.mark.parametrize(
+    ("source", "pin", "expected"),
+    [
+        ("registry/plc:1", "pin-1", False),
+        ("registry/plc:latest", "pin-1", False),
+        ("registry/plc:1", "sha256:other-form", False),
+        ("registry/plc:0", "pin-0", True),
+    ],
+    ids=["the same", "two references to one image", "two forms of one pin", "another image"],
+)
+def test_only_another_reference_to_another_image_replaces(source: str, pin: str, expected: bool) -> None:
+    assert image_facet.replaces(desired(), seen(source=source, pin=pin), SPEC) is expected
+
+
+def test_an_image_outside_the_prefixes_is_refused() -> None:
+    outcome = image_facet.refusal(desired(image_allowed=False))
+    assert outcome is not None
+    assert (outcome.kind, outcome.reason) == ("stalled", reasons.IMAGE_NOT_ALLOWED)
+    assert image_facet.refusal(desired()) is None
+
+
+def test_an_unpinned_image_is_pinned() -> None:
+    assert image_facet.repair(desired(), seen(unpinned=True)) == (Step.PIN_IMAGE,)
+    assert image_facet.repair(desired(), RUNNING) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "pinned", "observed", "expected"),
+    [
+        pytest.param({}, None, ABSENT, {}, id="nothing is known"),
+        pytest.param(
+            {"image": "pin-1"},
+            "pin-1",
+            RUNNING,
+            {"image": "pin-1", "image_source": "registry/plc:1", "previous_image": None},
+            id="it runs as resolved",
+        ),
+        pytest.param(
+            {"image": "pin-0"},
+            "pin-1",
+            RUNNING,
+            {"image": "pin-1", "image_source": "registry/plc:1", "previous_image": "pin-0"},
+            id="it was replaced",
+        ),
+        pytest.param(
+            {"image": "pin-1", "previous_image": "pin-0"},
+            "pin-2",
+            RUNNING,
+            {"image": "pin-1", "image_source": "registry/plc:1", "previous_image": "pin-0"},
+            id="another one is resolved, but not running yet",
+        ),
+    ],
+)
+def test_the_status_names_the_running_image(
+    before: dict[str, str], pinned: str | None, observed: Observed, expected: dict[str, str | None]
+) -> None:
+    target = replace(desired().target, image=pinned)
+    report = Report(target, READY_NOW, 0.0, "node-1", observed, image_source="registry/plc:1")
+    assert image_facet.status(RuntimeStatus(**before), report, observed) == expected
+
+
+@pytest.mark.parametrize(("is_allowed", "expected"), [(True, None), (False, (names.IMAGE_ALLOWED, "False"))])
+def test_the_condition_shows_only_a_refusal(is_allowed: bool, expected: tuple[str, str] | None) -> None:
+    report = Report(desired().target, READY_NOW, 0.0, "node-1", RUNNING, image_allowed=is_allowed)
+    found = image_facet.condition(report, RUNNING, ())
+    assert (found and (found.type, found.status)) == expected
