@@ -23,6 +23,7 @@ from tests.cluster import nodes
 from tests.support import dockerd, engine_traces, image, ownership, ports, requirements
 from tests.support import lan as lans
 from tests.support.certificates import Authority
+from tests.support.direct_api import DirectApi
 from tests.support.embedded_api import EmbeddedApi
 
 # Examples may be slow while other processes use the machine.
@@ -83,6 +84,13 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
     await cloud.start()
     yield cloud
     await cloud.stop()
+
+
+@pytest.fixture
+async def direct_api() -> AsyncIterator[DirectApi]:
+    """The embedded API without its server, for tests of what uses it."""
+    async with DirectApi() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

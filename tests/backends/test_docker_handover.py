@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import docker
@@ -21,7 +21,7 @@ from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.result import Result
 from controller.runtimes.scope import Scope
 from tests.backends.conftest import BackendHarness, interface
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 from tests.support.lan import Lan
 
 pytestmark = pytest.mark.docker
@@ -35,7 +35,7 @@ class ReconcilerHarness:
 
     harness: BackendHarness
     device_id: str
-    api: FakeApi = field(default_factory=FakeApi)
+    api: DirectApi
 
     def __post_init__(self) -> None:
         scope, index = Scope("Docker", NODE, claims=True), KeyIndex()
@@ -63,7 +63,7 @@ class ReconcilerHarness:
     async def delete(self, name: str) -> None:
         await self.api.delete(kinds.RUNTIMES, name, "edge")
         assert (await self.look(name)).settled
-        self.api.remove(kinds.RUNTIMES, name, "edge")
+        await self.api.remove(kinds.RUNTIMES, name, "edge")
 
     def status(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.api.objects[kinds.RUNTIMES.plural, "edge", name]["status"]
@@ -71,8 +71,8 @@ class ReconcilerHarness:
 
 
 @pytest.fixture
-def node(harness: BackendHarness) -> ReconcilerHarness:
-    return ReconcilerHarness(harness, f"plc-{harness.install_id}")
+def node(harness: BackendHarness, direct_api: DirectApi) -> ReconcilerHarness:
+    return ReconcilerHarness(harness, f"plc-{harness.install_id}", direct_api)
 
 
 async def test_the_successor_has_the_same_container_networks_and_data(

@@ -13,7 +13,7 @@ from controller.backends.pods import manifests, multus
 from controller.backends.pods.backend import PodsBackend
 from controller.machinery import kinds as core_kinds
 from controller.machinery.kinds import Kind
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 LAN = {"name": "lan0", "parentInterface": "eth1", "mode": "Dhcp"}
 SPEC = {"deviceId": "plc1", "image": "registry.test/plc", "version": "1", "interfaces": [LAN]}
@@ -28,19 +28,18 @@ OBJECTS: list[tuple[Kind, dict[str, Any]]] = [
 
 
 @pytest.fixture
-async def api() -> FakeApi:
-    made = FakeApi()
+async def api(direct_api: DirectApi) -> DirectApi:
     for kind, body in OBJECTS:
-        await made.create(kind, body)
-    return made
+        await direct_api.create(kind, body)
+    return direct_api
 
 
 @pytest.fixture
-def backend(api: FakeApi) -> PodsBackend:
+def backend(api: DirectApi) -> PodsBackend:
     return PodsBackend(api, "install", "edge")
 
 
-async def test_the_successor_owns_all_objects_unchanged(api: FakeApi, backend: PodsBackend) -> None:
+async def test_the_successor_owns_all_objects_unchanged(api: DirectApi, backend: PodsBackend) -> None:
     assert await backend.owner_uid(OWNER.identity) == "uid-a"
     await backend.hand_over(SUCCESSOR)
     await backend.hand_over(SUCCESSOR)
@@ -56,7 +55,7 @@ async def test_the_successor_owns_all_objects_unchanged(api: FakeApi, backend: P
     assert api.requests.count(("delete", core_kinds.NETWORK_ATTACHMENT_DEFINITIONS.plural)) == 1
 
 
-async def test_foreign_objects_keep_their_owner(api: FakeApi, backend: PodsBackend) -> None:
+async def test_foreign_objects_keep_their_owner(api: DirectApi, backend: PodsBackend) -> None:
     name = OBJECTS[0][1]["metadata"]["name"]
     theirs = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}
     await api.patch(core_kinds.STATEFUL_SETS, name, "edge", theirs)

@@ -24,7 +24,7 @@ from controller.cloud.packets import Incoming
 from controller.cloud.topics import Topic
 from controller.node_api.node import HttpResponse
 from tests.support.command_harness import NAMESPACE, CommandHarness, vnic
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 scalars = (
     st.none()
@@ -44,7 +44,7 @@ field_names = (
 )
 fields = st.sampled_from(field_names.split())
 messages = st.dictionaries(fields, payloads, max_size=8)
-topics = st.sampled_from([topic.name for topic in CommandHarness(FakeApi()).topics] + ["reboot", "", "x" * 1000])
+topics = st.sampled_from([topic.name for topic in CommandHarness(None).topics] + ["reboot", "", "x" * 1000])
 
 
 def is_answer(answer: Any, event: str) -> bool:
@@ -56,11 +56,12 @@ def is_answer(answer: Any, event: str) -> bool:
 @given(event=topics, arguments=st.lists(messages | payloads, max_size=2), mode=st.sampled_from(["strict", "lenient"]))
 def test_anything_is_answered(event: str, arguments: list[Any], mode: Any) -> None:
     async def dispatch() -> Any:
-        harness = CommandHarness(FakeApi(), mode=mode, seconds=0.01)
-        try:
-            return await harness.dispatch(event, arguments)
-        finally:
-            await harness.close()
+        async with DirectApi() as api:
+            harness = CommandHarness(api, mode=mode, seconds=0.01)
+            try:
+                return await harness.dispatch(event, arguments)
+            finally:
+                await harness.close()
 
     assert is_answer(asyncio.run(dispatch()), event)
 
@@ -74,9 +75,9 @@ def deep(levels: int) -> Any:
 
 
 @pytest.fixture
-async def harness() -> CommandHarness:
+async def harness(direct_api: DirectApi) -> CommandHarness:
     """Commands on an empty API."""
-    return CommandHarness(FakeApi())
+    return CommandHarness(direct_api)
 
 
 @pytest.mark.parametrize(

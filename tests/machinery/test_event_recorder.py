@@ -12,9 +12,10 @@ import pytest
 from controller import errors
 from controller.api import kinds
 from controller.machinery import event_recorder
+from controller.machinery import kinds as core_kinds
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.machinery.kinds import Kind
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi, no_fault
 
 PLC = Subject(kinds.RUNTIMES, "plc-1", "edge", "uid-1")
 NODE = Subject(kinds.EDGE_NODES, "node-1")
@@ -31,8 +32,8 @@ class Clock:
 
 
 @pytest.fixture
-async def api() -> FakeApi:
-    return FakeApi()
+async def api(direct_api: DirectApi) -> DirectApi:
+    return direct_api
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def recorder(api: FakeApi, clock: Clock) -> AsyncIterator[EventRecorder]:
+async def recorder(api: DirectApi, clock: Clock) -> AsyncIterator[EventRecorder]:
     made = EventRecorder(api, "node-1", clock, lambda: clock.elapsed)
     task = asyncio.create_task(made.controller.run())
     yield made
@@ -50,11 +51,11 @@ async def recorder(api: FakeApi, clock: Clock) -> AsyncIterator[EventRecorder]:
         await task
 
 
-def posted(api: FakeApi) -> list[dict[str, Any]]:
+def posted(api: DirectApi) -> list[dict[str, Any]]:
     return list(api.objects.values())
 
 
-async def test_an_event_is_a_core_v1_event_about_its_object(api: FakeApi, recorder: EventRecorder) -> None:
+async def test_an_event_is_a_core_v1_event_about_its_object(api: DirectApi, recorder: EventRecorder) -> None:
     recorder.record(PLC, "Warning", "ImageNotFound", "There is no such image")
     await recorder.flush()
     (event,) = posted(api)
@@ -71,7 +72,7 @@ async def test_an_event_is_a_core_v1_event_about_its_object(api: FakeApi, record
     assert event["source"] == {"component": "edge-controller", "host": "node-1"}
 
 
-async def test_an_event_of_a_cluster_scoped_object_is_in_default(api: FakeApi, recorder: EventRecorder) -> None:
+async def test_an_event_of_a_cluster_scoped_object_is_in_default(api: DirectApi, recorder: EventRecorder) -> None:
     recorder.record(NODE, "Warning", "OrphanedContainer", "It has no Runtime")
     await recorder.flush()
     (event,) = posted(api)
@@ -79,7 +80,7 @@ async def test_an_event_of_a_cluster_scoped_object_is_in_default(api: FakeApi, r
     assert "namespace" not in event["involvedObject"]
 
 
-async def test_a_repeated_event_increments_the_count(api: FakeApi, recorder: EventRecorder, clock: Clock) -> None:
+async def test_a_repeated_event_increments_the_count(api: DirectApi, recorder: EventRecorder, clock: Clock) -> None:
     for _ in range(3):
         recorder.record(PLC, "Normal", "Started", "Started the container")
         clock.now += 60
@@ -90,12 +91,13 @@ async def test_a_repeated_event_increments_the_count(api: FakeApi, recorder: Eve
 
 @pytest.mark.parametrize("gone", ["expired", "long ago"])
 async def test_a_deleted_or_old_event_is_posted_again(
-    api: FakeApi, recorder: EventRecorder, clock: Clock, gone: str
+    api: DirectApi, recorder: EventRecorder, clock: Clock, gone: str
 ) -> None:
     recorder.record(PLC, "Normal", "Started", "Started the container")
     await recorder.flush()
     if gone == "expired":
-        api.objects.clear()
+        for _, namespace, name in api.objects:
+            await api.remove(core_kinds.EVENTS, name, namespace)
     else:
         clock.elapsed += event_recorder.REPEAT_SECONDS
     recorder.record(PLC, "Normal", "Started", "Started the container")
@@ -105,7 +107,7 @@ async def test_a_deleted_or_old_event_is_posted_again(
 
 @pytest.mark.parametrize("step", [-3600.0, 56 * 365 * 86400.0], ids=["back", "ahead"])
 async def test_setting_the_clock_does_not_affect_repetition(
-    api: FakeApi, clock: Clock, recorder: EventRecorder, step: float
+    api: DirectApi, clock: Clock, recorder: EventRecorder, step: float
 ) -> None:
     for _ in range(2):
         recorder.record(PLC, "Normal", "Started", "Started the container")
@@ -114,20 +116,20 @@ async def test_setting_the_clock_does_not_affect_repetition(
     assert [event["count"] for event in posted(api)] == [2]
 
 
-async def test_an_api_that_refuses_events_does_not_fail_the_caller(api: FakeApi, recorder: EventRecorder) -> None:
+async def test_an_api_that_refuses_events_does_not_fail_the_caller(api: DirectApi, recorder: EventRecorder) -> None:
     def refuse(verb: str, kind: Kind) -> None:
         raise errors.ApiUnavailableError("no answer")
 
     api.fault = refuse
     recorder.record(PLC, "Normal", "Started", "Started the container")
     await recorder.flush()
-    api.fault = lambda verb, kind: None
+    api.fault = no_fault
     recorder.record(PLC, "Normal", "Started", "Started the container")
     await recorder.flush()
     assert len(posted(api)) == 1
 
 
-async def test_more_events_than_fit_are_dropped_and_counted(api: FakeApi, caplog: pytest.LogCaptureFixture) -> None:
+async def test_more_events_than_fit_are_dropped_and_counted(api: DirectApi, caplog: pytest.LogCaptureFixture) -> None:
     idle = EventRecorder(api, "node-1", Clock())
     for number in range(event_recorder.QUEUE_LIMIT + 10):
         idle.record(PLC, "Normal", "Started", str(number))

@@ -14,7 +14,7 @@ from controller.manager import roles
 from controller.manager.environment import Environment
 from controller.manager.roles import Lifetime, Part, Role
 from tests.manager.environments import environment
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ class Recorder:
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> Environment:
-    return replace(environment(tmp_path, FakeApi(), {}), nodes=None)
+def env(direct_api: DirectApi, tmp_path: Path) -> Environment:
+    return replace(environment(tmp_path, direct_api, {}), nodes=None)
 
 
 async def test_all_roles_are_built_before_the_first_runs_and_stop_in_reverse_order(env: Environment) -> None:
@@ -85,8 +85,10 @@ async def test_all_roles_are_built_before_the_first_runs_and_stop_in_reverse_ord
     ]
 
 
-async def test_a_role_gets_the_nodes_of_a_role_above_it(tmp_path: Path, env: Environment) -> None:
-    recorder, nodes = Recorder(), environment(tmp_path, FakeApi(), {}).nodes
+async def test_a_role_gets_the_nodes_of_a_role_above_it(
+    direct_api: DirectApi, tmp_path: Path, env: Environment
+) -> None:
+    recorder, nodes = Recorder(), environment(tmp_path, direct_api, {}).nodes
     async with env.stack:
         await roles.start([recorder.role("a"), recorder.role("b", nodes=nodes), recorder.role("c")], env)
     assert recorder.log[:3] == ["a is built", "b is built", "c is built with nodes"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.result import Result
 from controller.runtimes.scope import Scope
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 from tests.support.fake_backend import FakeBackend
 
 KEY = Key("edge", "plc-1")
@@ -46,7 +47,7 @@ SPEC = {
 class Harness:
     """A reconciler and its fakes. ``restart_controller`` drops all state outside the API and the backend."""
 
-    api: FakeApi = field(default_factory=FakeApi)
+    api: DirectApi
     now: float = NOON
     booted_at: float = NOON - 3600
     boot_id: str = "first"
@@ -101,6 +102,10 @@ class Harness:
     async def change(self, **spec: Any) -> None:
         await self.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, {"spec": spec})
 
+    async def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the stored Runtime, as another version or tool left it."""
+        await self.api.edit(kinds.RUNTIMES, KEY.name, KEY.namespace, change)
+
     async def delete(self) -> None:
         await self.api.delete(kinds.RUNTIMES, KEY.name, KEY.namespace)
 
@@ -137,4 +142,5 @@ class Harness:
         with contextlib.suppress(asyncio.CancelledError):
             await posting
         found = [o for (plural, _, _), o in self.api.objects.items() if plural == core_kinds.EVENTS.plural]
+        found.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
         return [(event["type"], event["reason"]) for event in found for _ in range(event["count"])]

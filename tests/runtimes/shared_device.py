@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from controller import names
@@ -17,7 +18,7 @@ from tests.runtimes.harness import SPEC, Harness
 class SharedDevice:
     """Runtimes a, b, ... with one deviceId, reconciled by one or more nodes."""
 
-    harness: Harness = field(default_factory=Harness)
+    harness: Harness
 
     async def add(self, name: str, **spec: Any) -> None:
         metadata = {"name": name, "namespace": "edge", "finalizers": [names.FINALIZER]}
@@ -28,7 +29,7 @@ class SharedDevice:
         result = await (harness or self.harness).reconciler.reconcile(Key("edge", name), asyncio.Event())
         found = self.harness.api.objects.get((kinds.RUNTIMES.plural, "edge", name))
         if found and found["metadata"].get("deletionTimestamp") and result.settled:
-            self.harness.api.remove(kinds.RUNTIMES, name, "edge")
+            await self.harness.api.remove(kinds.RUNTIMES, name, "edge")
         return result
 
     async def delete(self, name: str, harness: Harness | None = None) -> Result:
@@ -46,8 +47,12 @@ class SharedDevice:
     def stalled(self, name: str) -> bool:
         return self.conditions(name)["Stalled"] == ("True", reasons.DEVICE_ID_TAKEN)
 
-    def lose_claims(self) -> None:
+    async def edit(self, name: str, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the stored Runtime, as another version or tool left it."""
+        await self.harness.api.edit(kinds.RUNTIMES, name, "edge", change)
+
+    async def lose_claims(self) -> None:
         """Remove all claims, as version 0.1 or a tool that replaces whole objects leaves the Runtimes."""
-        for (plural, _, _), found in self.harness.api.objects.items():
+        for plural, _, name in self.harness.api.objects:
             if plural == kinds.RUNTIMES.plural:
-                found["metadata"].get("annotations", {}).pop(names.CLAIM, None)
+                await self.edit(name, lambda body: body["metadata"].get("annotations", {}).pop(names.CLAIM, None))

@@ -192,7 +192,7 @@ async def test_resync_adds_a_runtime_without_a_node_only_with_claims(
 async def test_a_container_without_a_runtime_is_reported_once_and_never_removed(harness: Harness, keys: Keys) -> None:
     await harness.create()
     await harness.reconcile()
-    harness.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
+    await harness.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
     before = await harness.events()
     source = resync(harness, keys)
     await source.resync()

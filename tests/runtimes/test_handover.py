@@ -14,6 +14,7 @@ from controller.machinery.kinds import Kind
 from controller.runtimes.keys import Key
 from tests.runtimes.harness import IDENTITY
 from tests.runtimes.shared_device import SharedDevice
+from tests.support.direct_api import no_fault
 
 
 async def test_the_container_is_handed_over_when_its_owner_is_deleted(shared: SharedDevice) -> None:
@@ -92,9 +93,9 @@ async def test_a_successor_stays_the_owner_when_one_piece_of_evidence_is_lost(sh
     await shared.reconcile("b")
     before = list(shared.harness.backend.effects)
     if loss == "the claim":
-        shared.lose_claims()
+        await shared.lose_claims()
     if loss == "the status":
-        shared.body("b").pop("status")
+        await shared.edit("b", lambda body: body.pop("status"))
     shared.harness.restart_controller()
     for name in ("c", "b"):
         await shared.reconcile(name)
@@ -116,7 +117,8 @@ async def test_a_successor_stays_the_owner_when_one_piece_of_evidence_is_lost(sh
 async def test_only_a_runtime_that_can_run_here_takes_over(
     shared: SharedDevice, spec: dict[str, Any], gone: bool
 ) -> None:
-    await shared.add("b", **spec)
+    await shared.add("b")
+    await shared.edit("b", lambda body: body["spec"].update(spec))
     await shared.delete("a")
     assert (IDENTITY not in shared.harness.backend.containers) == gone
 
@@ -179,7 +181,7 @@ async def test_a_failed_claim_delays_the_deletion_of_the_owner(shared: SharedDev
     with pytest.raises(errors.ApiUnavailableError):
         await shared.reconcile("a")
     assert shared.harness.backend.only().state == "running"
-    shared.harness.api.fault = lambda verb, kind: None
+    shared.harness.api.fault = no_fault
     assert (await shared.reconcile("a")).wake == (Key("edge", "b"),)
 
 
@@ -187,7 +189,7 @@ async def test_a_successor_that_disappears_during_the_handover_delays_the_deleti
     await shared.add("b")
 
     async def vanish(successor: base.Target) -> None:
-        shared.harness.api.remove(kinds.RUNTIMES, successor.name, "edge")
+        await shared.harness.api.remove(kinds.RUNTIMES, successor.name, "edge")
 
     shared.harness.backend.hand_over = vanish  # type: ignore[method-assign]
     with pytest.raises(errors.Retry):

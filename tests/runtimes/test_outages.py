@@ -10,6 +10,7 @@ from controller import errors
 from controller.api import kinds
 from controller.machinery.kinds import Kind
 from tests.runtimes.harness import KEY, Harness
+from tests.support.direct_api import no_fault
 from tests.support.fake_backend import Container
 
 REFUSALS = [
@@ -46,7 +47,7 @@ def silence(harness: Harness) -> None:
 
 
 def answer_again(harness: Harness) -> None:
-    harness.api.fault = lambda verb, kind: None
+    harness.api.fault = no_fault
 
 
 def crash(harness: Harness) -> Container:
@@ -257,7 +258,7 @@ async def test_a_recreated_runtime_does_not_get_the_held_status_of_the_old_one(r
     refuse_writes(running)
     await running.reconcile()
     answer_again(running)
-    running.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
+    await running.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
     running.backend.containers.clear()
     await running.reconcile()
     await running.create()

@@ -10,8 +10,9 @@ from controller import names
 from controller.api import kinds, reasons
 from controller.machinery.kinds import Kind
 from controller.runtimes.keys import Key
-from tests.runtimes.harness import IDENTITY, SPEC
+from tests.runtimes.harness import IDENTITY, SPEC, Harness
 from tests.runtimes.shared_device import SharedDevice
+from tests.support.direct_api import no_fault
 
 
 async def test_a_duplicate_device_id_is_stalled_and_names_the_owner(shared: SharedDevice) -> None:
@@ -50,21 +51,22 @@ async def test_deleting_owner_and_successor_together_leaves_no_container(shared:
         await shared.reconcile(name)
     api = shared.harness.api
 
-    def fault(verb: str, kind: Kind) -> None:
+    async def fault(verb: str, kind: Kind) -> None:
         """Delete the successor after it was chosen, before its claim is written."""
         if verb == "patch":
-            shared.body("b")["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+            api.fault = no_fault
+            await api.delete(kinds.RUNTIMES, "b", "edge")
 
     await api.delete(kinds.RUNTIMES, "a", "edge")
     api.fault = fault
     assert (await shared.reconcile("a")).settled
-    api.fault = lambda verb, kind: None
+    api.fault = no_fault
     assert names.CLAIM not in shared.body("b")["metadata"].get("annotations", {})
     assert len(shared.harness.backend.containers) == (1 if third else 0)
 
 
-async def test_two_concurrent_runtimes_create_one_container() -> None:
-    shared = SharedDevice()
+async def test_two_concurrent_runtimes_create_one_container(harness: Harness) -> None:
+    shared = SharedDevice(harness)
     for name in ("a", "b"):
         await shared.add(name)
     for _ in range(3):
@@ -74,8 +76,8 @@ async def test_two_concurrent_runtimes_create_one_container() -> None:
     assert sorted(shared.conditions(name)["Ready"][0] for name in ("a", "b")) == ["False", "True"]
 
 
-async def test_a_paused_runtime_does_not_block_an_active_one() -> None:
-    shared = SharedDevice()
+async def test_a_paused_runtime_does_not_block_an_active_one(harness: Harness) -> None:
+    shared = SharedDevice(harness)
     await shared.add("a", paused=True)
     await shared.add("b")
     for name in ("a", "b"):
@@ -86,9 +88,10 @@ async def test_a_paused_runtime_does_not_block_an_active_one() -> None:
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
 async def test_without_claims_the_container_label_decides(shared: SharedDevice, order: tuple[str, str]) -> None:
     await shared.add("b")
-    shared.body("b")["status"] = {"node": "node-1", "containerId": "container-1", "appliedGeneration": 1}
+    status = {"node": "node-1", "containerId": "container-1", "appliedGeneration": 1}
+    await shared.edit("b", lambda body: body.update(status=status))
     shared.harness.backend.only().uid = shared.body("b")["metadata"]["uid"]
-    shared.lose_claims()
+    await shared.lose_claims()
     shared.harness.restart_controller()
     before = list(shared.harness.backend.effects)
     for name in order:
@@ -100,7 +103,7 @@ async def test_without_claims_the_container_label_decides(shared: SharedDevice, 
 
 async def test_nothing_is_claimed_while_the_engine_is_unreachable(shared: SharedDevice) -> None:
     await shared.add("b")
-    shared.lose_claims()
+    await shared.lose_claims()
     shared.harness.restart_controller()
     shared.harness.backend.unreachable = True
     assert (await shared.reconcile("b")).outcome.kind == "waiting"
@@ -110,7 +113,8 @@ async def test_nothing_is_claimed_while_the_engine_is_unreachable(shared: Shared
 
 async def test_a_copied_claim_is_ignored(shared: SharedDevice) -> None:
     await shared.add("b")
-    shared.body("b")["metadata"]["annotations"] = dict(shared.body("a")["metadata"]["annotations"])
+    copied = shared.body("a")["metadata"]["annotations"]
+    await shared.edit("b", lambda body: body["metadata"].update(annotations=copied))
     for name in ("b", "a"):
         await shared.reconcile(name)
     assert shared.stalled("b")

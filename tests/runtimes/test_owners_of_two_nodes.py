@@ -8,17 +8,18 @@ import pytest
 
 from tests.runtimes.harness import Harness
 from tests.runtimes.shared_device import SharedDevice
+from tests.support.direct_api import DirectApi
 
 
 class TestTwoNodes:
     """Two processes that share only the API."""
 
     @pytest.fixture
-    async def nodes(self) -> tuple[SharedDevice, Harness, Harness]:
-        shared = SharedDevice(Harness(claims=False))
+    async def nodes(self, direct_api: DirectApi) -> tuple[SharedDevice, Harness, Harness]:
+        shared = SharedDevice(Harness(direct_api, claims=False))
         await shared.add("a")
         await shared.add("b", nodeName="node-2")
-        return shared, shared.harness, Harness(api=shared.harness.api, node="node-2", claims=False)
+        return shared, shared.harness, Harness(direct_api, node="node-2", claims=False)
 
     async def test_one_runtime_owns_the_device_id_on_both_nodes(
         self, nodes: tuple[SharedDevice, Harness, Harness]
@@ -57,7 +58,7 @@ class TestTwoNodes:
     ) -> None:
         shared, one, other = nodes
         await shared.reconcile("a", one)
-        shared.lose_claims()
+        await shared.lose_claims()
         await shared.reconcile("b", other)
         assert shared.stalled("b")
         assert other.backend.effects == []

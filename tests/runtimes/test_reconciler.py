@@ -12,6 +12,7 @@ from controller.backends import base
 from controller.backends.observation import Observed
 from controller.machinery.kinds import Kind
 from tests.runtimes.harness import IDENTITY, KEY, LAN, Harness
+from tests.support.direct_api import no_fault
 
 
 async def test_a_new_runtime_runs_and_has_a_complete_status(harness: Harness) -> None:
@@ -162,7 +163,7 @@ async def test_a_restart_is_made_once_even_if_its_status_is_never_written(
     await harness.create()
     await harness.reconcile()
     await harness.change(restartedAt="2026-02-02T00:00:00Z")
-    harness.api.fault = lambda verb, kind: None
+    harness.api.fault = no_fault
     writes = harness.status_writes()
 
     def lose_the_last_write(verb: str, kind: Kind) -> None:
@@ -171,7 +172,7 @@ async def test_a_restart_is_made_once_even_if_its_status_is_never_written(
 
     harness.api.fault = lose_the_last_write
     assert not (await harness.reconcile()).settled
-    harness.api.fault = lambda verb, kind: None
+    harness.api.fault = no_fault
     harness.restart_controller()
     await harness.reconcile()
     assert harness.backend.effects.count("restart") == 1
@@ -192,7 +193,7 @@ async def test_an_adopted_container_is_not_restarted(harness: Harness) -> None:
     await harness.create()
     await harness.reconcile()
     started = harness.backend.only().started_at
-    harness.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
+    await harness.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
     harness.restart_controller()
     await harness.create(restartedAt="2026-02-02T00:00:00Z")
     assert (await harness.reconcile()).settled
@@ -224,7 +225,7 @@ async def test_an_unreadable_spec_is_reported_and_nothing_is_touched(harness: Ha
     await harness.create()
     await harness.reconcile()
     before = list(harness.backend.effects)
-    await harness.change(desiredState="Hibernating")
+    await harness.edit(lambda body: body["spec"].update(desiredState="Hibernating"))
     result = await harness.reconcile()
     assert result.outcome.kind == "stalled"
     assert "desired" in harness.condition("Stalled")["message"]
@@ -238,9 +239,9 @@ async def test_an_unreadable_spec_is_reported_and_nothing_is_touched(harness: Ha
 async def test_a_plan_is_abandoned_when_the_runtime_is_deleted(harness: Harness) -> None:
     await harness.create()
 
-    def delete_after_creation(when: str, step: base.Step) -> None:
+    async def delete_after_creation(when: str, step: base.Step) -> None:
         if when == "after" and step is base.Step.CREATE_CONTAINER:
-            harness.object()["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            await harness.delete()
             harness.interrupted.set()
 
     harness.backend.fault = delete_after_creation

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from controller.api import reasons
+from controller.api import kinds, reasons
 from controller.runtimes.result import NO_FINALIZER
-from tests.runtimes.harness import Harness
+from tests.runtimes.harness import KEY, Harness
 
 
 async def test_a_runtime_without_our_finalizer_is_not_touched(harness: Harness) -> None:
     await harness.create()
-    harness.object()["metadata"]["finalizers"] = []
+    await harness.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, {"metadata": {"finalizers": None}})
     assert await harness.reconcile() == NO_FINALIZER
     assert harness.backend.effects == []
     assert harness.status() == {}

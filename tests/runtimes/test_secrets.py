@@ -126,7 +126,7 @@ async def test_a_start_needs_no_secret(harness: Harness) -> None:
     await harness.reconcile()
     await harness.change(desiredState="Stopped")
     await harness.reconcile()
-    harness.api.remove(core_kinds.SECRETS, "plc", "edge")
+    await harness.api.remove(core_kinds.SECRETS, "plc", "edge")
     await harness.change(desiredState="Running")
     assert (await harness.reconcile()).settled
 

@@ -112,7 +112,6 @@ class Operator:
             await self._api.patch(
                 kinds.RUNTIMES, metadata["name"], metadata["namespace"], {"metadata": {"finalizers": None}}
             )
-            await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"])
         elif status.get("observedGeneration") != metadata["generation"]:
             await self._write(metadata, self._status(runtime))
 
@@ -176,7 +175,7 @@ class CommandHarness:
         return found
 
     async def api_has(self, verb: str, times: int, kind: core_kinds.Kind = kinds.RUNTIMES) -> None:
-        """Wait until the fake API has received a verb ``times`` times."""
+        """Wait until the API has received a verb ``times`` times."""
         await self.api.until(lambda: self.api.requests.count((verb, kind.plural)) >= times)
 
     async def close(self) -> None:

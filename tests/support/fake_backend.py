@@ -7,7 +7,7 @@ container, so that a test can check that nothing was done twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -45,12 +45,12 @@ class Container:
     internal: bool = True
 
 
-Fault = Callable[[str, base.Step], None]
+Fault = Callable[[str, base.Step], Awaitable[None] | None]
 
 
 @dataclass
 class FakeBackend:
-    """``fault(when, step)`` is called "before" and "after" each step; an exception aborts the step."""
+    """``fault(when, step)`` is called, and awaited, "before" and "after" each step; an exception aborts the step."""
 
     clock: Callable[[], float]
     elapsed: Callable[[], float] = boottime.now
@@ -93,11 +93,15 @@ class FakeBackend:
         return replace(observed, network=replace(observed.network, missing_parents=missing), foreign=foreign)
 
     async def execute(self, step: base.Step, target: base.Target, progress: base.Progress) -> base.Target:
-        self.fault("before", step)
+        await self._inject("before", step)
         action = getattr(self, f"_{step.value}")
         target = await action(target, progress) or target
-        self.fault("after", step)
+        await self._inject("after", step)
         return target
+
+    async def _inject(self, when: str, step: base.Step) -> None:
+        if (pending := self.fault(when, step)) is not None:
+            await pending
 
     async def owner_uid(self, identity: base.Identity) -> str:
         if self.unreachable:

@@ -86,7 +86,9 @@ class Watch:
         deadline = loop.time() + options.seconds
         while (left := deadline - loop.time()) > 0 and not subscription.lost:
             try:
-                change = await asyncio.wait_for(subscription.queue.get(), min(left, BOOKMARK_SECONDS))
+                # Not wait_for: in Python 3.11 it ignores a cancellation that meets a change (CPython issue 81839).
+                async with asyncio.timeout(min(left, BOOKMARK_SECONDS)):
+                    change = await subscription.queue.get()
             except TimeoutError:
                 if options.bookmarks and subscription.queue.empty():
                     yield self._bookmark(self._store.revision, {})

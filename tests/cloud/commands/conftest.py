@@ -1,4 +1,4 @@
-"""A fake API and the cloud's commands on it."""
+"""The cloud's commands on an API without a server."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 
 @pytest.fixture
-def api() -> FakeApi:
+def api(direct_api: DirectApi) -> DirectApi:
     """An empty API."""
-    return FakeApi()
+    return direct_api
 
 
 @pytest.fixture
-async def harness(api: FakeApi) -> AsyncIterator[CommandHarness]:
+async def harness(api: DirectApi) -> AsyncIterator[CommandHarness]:
     """The commands as one process runs them."""
     made = CommandHarness(api)
     yield made
@@ -27,7 +27,7 @@ async def harness(api: FakeApi) -> AsyncIterator[CommandHarness]:
 
 
 @pytest.fixture
-async def operator(api: FakeApi) -> AsyncIterator[Operator]:
+async def operator(api: DirectApi) -> AsyncIterator[Operator]:
     """A running operator that brings Runtimes to their desired state."""
     made = Operator(api)
     task = asyncio.create_task(made.run())
@@ -37,7 +37,7 @@ async def operator(api: FakeApi) -> AsyncIterator[Operator]:
 
 
 @pytest.fixture
-async def after_restart(api: FakeApi) -> AsyncIterator[CommandHarness]:
+async def after_restart(api: DirectApi) -> AsyncIterator[CommandHarness]:
     """The commands after a restart: another process on the same API."""
     made = CommandHarness(api)
     yield made

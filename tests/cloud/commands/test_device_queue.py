@@ -7,7 +7,7 @@ import asyncio
 from controller.api import kinds
 from controller.cloud.answers import CANCELLED
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 
 async def create(harness: CommandHarness, *names: str) -> None:
@@ -114,7 +114,7 @@ async def test_a_create_waits_for_an_earlier_deletion(harness: CommandHarness) -
     assert (await harness.runtime("plc-1"))["metadata"]["uid"] != first
 
 
-async def test_a_create_times_out_while_waiting_for_a_deletion(api: FakeApi) -> None:
+async def test_a_create_times_out_while_waiting_for_a_deletion(api: DirectApi) -> None:
     harness = CommandHarness(api, seconds=0.05)
     await create(harness, "plc-1")
     await harness.send("delete_device", device_id="plc-1")
@@ -129,7 +129,7 @@ async def test_empty_queues_are_removed(harness: CommandHarness) -> None:
     assert harness.executor._in_progress == {}
 
 
-async def test_stopping_the_process_keeps_written_changes(harness: CommandHarness, api: FakeApi) -> None:
+async def test_stopping_the_process_keeps_written_changes(harness: CommandHarness, api: DirectApi) -> None:
     await create(harness, "plc-1")
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)

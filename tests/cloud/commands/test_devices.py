@@ -7,44 +7,40 @@ import pytest
 from controller import errors, names
 from controller.api import kinds
 from controller.cloud.commands.devices import Devices
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 
-async def add(api: FakeApi, namespace: str, name: str, *, owner: bool = False) -> None:
+async def add(api: DirectApi, namespace: str, name: str, *, owner: bool = False) -> None:
     metadata = {"namespace": namespace, "name": name}
-    made = await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": {"deviceId": "plc-1"}})
+    spec = {"deviceId": "plc-1", "image": "registry.test/plc"}
+    made = await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": spec})
     if owner:
         claim = {"metadata": {"annotations": {names.CLAIM: made["metadata"]["uid"]}}}
         await api.patch(kinds.RUNTIMES, name, namespace, claim)
 
 
 @pytest.fixture
-async def api() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def devices(api: FakeApi) -> Devices:
+def devices(api: DirectApi) -> Devices:
     return Devices(api, "edge")
 
 
 @pytest.mark.parametrize("owner", ["a", "b"])
 async def test_commands_go_to_the_owner_and_a_waiting_runtime_is_ignored(
-    api: FakeApi, devices: Devices, owner: str
+    api: DirectApi, devices: Devices, owner: str
 ) -> None:
     for name in ("a", "b"):
         await add(api, "edge", name, owner=name == owner)
     assert (await devices.get("plc-1"))["metadata"]["name"] == owner
 
 
-async def test_two_runtimes_without_an_owner_are_ambiguous(api: FakeApi, devices: Devices) -> None:
+async def test_two_runtimes_without_an_owner_are_ambiguous(api: DirectApi, devices: Devices) -> None:
     for name in ("a", "b"):
         await add(api, "edge", name)
     with pytest.raises(errors.CommandError, match="edge/a and edge/b"):
         await devices.get("plc-1")
 
 
-async def test_owners_in_two_other_namespaces_are_ambiguous(api: FakeApi, devices: Devices) -> None:
+async def test_owners_in_two_other_namespaces_are_ambiguous(api: DirectApi, devices: Devices) -> None:
     for namespace in ("one", "two"):
         await add(api, namespace, "a", owner=True)
         await add(api, namespace, "b")

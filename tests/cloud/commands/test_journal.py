@@ -13,7 +13,7 @@ from controller.cloud.commands.command import Command, DigestKey, Semantics
 from controller.cloud.commands.journal import Journal
 from controller.cloud.contracts.base import DeviceMessage
 from tests.support.command_harness import NAMESPACE, NOW
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 KEY = DigestKey(b"a private key")
 YEARS = 365 * 24 * 3600.0
@@ -32,7 +32,7 @@ class Clock:
 class Process:
     """The journal of one process, with its clocks."""
 
-    def __init__(self, api: FakeApi, key: DigestKey = KEY) -> None:
+    def __init__(self, api: DirectApi, key: DigestKey = KEY) -> None:
         self.wall, self.elapsed = Clock(NOW), Clock(0.0)
         self.journal = Journal(api, NAMESPACE, lambda: key, self.wall, self.elapsed)
 
@@ -43,7 +43,7 @@ class Process:
 
 
 @pytest.fixture
-def process(api: FakeApi) -> Process:
+def process(api: DirectApi) -> Process:
     """The only process."""
     return Process(api)
 
@@ -62,12 +62,12 @@ def names(*commands: Command) -> set[str]:
     return {one.name(KEY) for one in commands}
 
 
-async def kept(api: FakeApi) -> set[str]:
+async def kept(api: DirectApi) -> set[str]:
     """The names of the commands in the journal."""
     return {c["metadata"]["name"] for c in await api.list(kinds.RUNTIME_COMMANDS, NAMESPACE)}
 
 
-async def test_a_command_is_removed_after_a_day(api: FakeApi, process: Process) -> None:
+async def test_a_command_is_removed_after_a_day(api: DirectApi, process: Process) -> None:
     await process.do(command(1))
     process.elapsed.now += journals.MAX_AGE_SECONDS
     await process.do(command(2))
@@ -79,7 +79,7 @@ async def test_a_command_is_removed_after_a_day(api: FakeApi, process: Process) 
 
 
 @pytest.mark.parametrize("jump", [YEARS, 50 * YEARS, -50 * YEARS])
-async def test_a_clock_jump_does_not_age_commands(api: FakeApi, process: Process, jump: float) -> None:
+async def test_a_clock_jump_does_not_age_commands(api: DirectApi, process: Process, jump: float) -> None:
     await process.do(command(1))
     await process.journal.open(command(2))
     process.wall.now += jump
@@ -87,7 +87,7 @@ async def test_a_clock_jump_does_not_age_commands(api: FakeApi, process: Process
     assert await kept(api) == names(command(1), command(2))
 
 
-async def test_starting_with_a_wrong_clock_does_not_age_commands(api: FakeApi, process: Process) -> None:
+async def test_starting_with_a_wrong_clock_does_not_age_commands(api: DirectApi, process: Process) -> None:
     await process.do(command(1))
     for now in (0.0, NOW + 50 * YEARS):
         later = Process(api)
@@ -97,7 +97,7 @@ async def test_starting_with_a_wrong_clock_does_not_age_commands(api: FakeApi, p
 
 
 async def test_the_oldest_are_removed_first_and_requests_before_changes(
-    api: FakeApi, process: Process, monkeypatch: pytest.MonkeyPatch
+    api: DirectApi, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "MAX_COUNT", 3)
     for number, changes in enumerate([True, True, False, True, False]):
@@ -107,7 +107,7 @@ async def test_the_oldest_are_removed_first_and_requests_before_changes(
 
 
 async def test_a_command_without_an_answer_is_never_removed(
-    api: FakeApi, process: Process, monkeypatch: pytest.MonkeyPatch
+    api: DirectApi, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "MAX_COUNT", 1)
     await process.journal.open(command(1, changes=False))
@@ -116,7 +116,7 @@ async def test_a_command_without_an_answer_is_never_removed(
     assert await kept(api) == names(command(1, changes=False))
 
 
-async def test_the_objects_are_listed_only_once(api: FakeApi, process: Process) -> None:
+async def test_the_objects_are_listed_only_once(api: DirectApi, process: Process) -> None:
     entry = await process.journal.open(command(1))
     for number in range(2, 5):
         await process.do(command(number))
@@ -126,7 +126,7 @@ async def test_the_objects_are_listed_only_once(api: FakeApi, process: Process) 
     assert api.requests.count(("list", "runtimecommands")) == 1
 
 
-async def test_the_sequence_continues_after_a_restart(api: FakeApi) -> None:
+async def test_the_sequence_continues_after_a_restart(api: DirectApi) -> None:
     first = await Process(api).journal.open(command(1))
     second = await Process(api).journal.open(command(2))
     assert second.sequence > first.sequence
@@ -139,15 +139,15 @@ async def test_setting_the_clock_back_does_not_change_the_order(process: Process
     assert await process.journal.superseded_by(older, "plc-1") == "stop_device"
 
 
-async def test_a_command_whose_object_was_deleted_counts_as_new(api: FakeApi, process: Process) -> None:
+async def test_a_command_whose_object_was_deleted_counts_as_new(api: DirectApi, process: Process) -> None:
     await process.journal.open(command(1))
-    api.remove(kinds.RUNTIME_COMMANDS, command(1).name(KEY), NAMESPACE)
+    await api.remove(kinds.RUNTIME_COMMANDS, command(1).name(KEY), NAMESPACE)
     assert not (await process.journal.open(command(1))).redelivered
     assert await kept(api) == names(command(1))
 
 
 async def test_a_command_whose_creation_seemed_to_fail_is_recognised_on_redelivery(
-    api: FakeApi, process: Process
+    api: DirectApi, process: Process
 ) -> None:
     await process.do(command(1))
     await Process(api).journal.open(command(2))  # created, but unknown to this process
@@ -157,14 +157,14 @@ async def test_a_command_whose_creation_seemed_to_fail_is_recognised_on_redelive
     assert await kept(api) == set()
 
 
-async def test_a_command_is_recognised_after_a_change_of_key(api: FakeApi, process: Process) -> None:
+async def test_a_command_is_recognised_after_a_change_of_key(api: DirectApi, process: Process) -> None:
     await process.journal.open(command(1))
     renewed = Process(api, DigestKey(b"another private key"))
     assert (await renewed.journal.open(command(1))).redelivered
     assert not (await renewed.journal.open(command(2))).redelivered
 
 
-async def test_without_the_key_recording_fails_but_pruning_continues(api: FakeApi, tmp_path: Path) -> None:
+async def test_without_the_key_recording_fails_but_pruning_continues(api: DirectApi, tmp_path: Path) -> None:
     await Process(api).do(command(1))
     missing = tmp_path / "client.key"
     elapsed = Clock(0.0)

@@ -68,6 +68,8 @@ async def test_no_command_changes_a_foreign_runtime(
     fields: dict[str, Any],
 ) -> None:
     await harness.api.create(kinds.RUNTIMES, runtime(metadata))
+    if "managedFields" in metadata:
+        await harness.api.edit(kinds.RUNTIMES, "plc-1", NAMESPACE, lambda body: body["metadata"].update(metadata))
     before = await harness.runtime("plc-1")
     answer = await harness.send(topic, **fields)
     assert answer["error"] == f"edge/plc-1 is managed by {owner}: change it there, not from the cloud"

@@ -10,7 +10,7 @@ import pytest
 from controller import names
 from controller.api import kinds
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, condition, vnic
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 
 async def create(harness: CommandHarness, name: str = "plc-1") -> None:
@@ -19,7 +19,7 @@ async def create(harness: CommandHarness, name: str = "plc-1") -> None:
     assert answer["status"] == "creating"
 
 
-async def set_status(api: FakeApi, generation: int, *conditions: dict[str, Any]) -> None:
+async def set_status(api: DirectApi, generation: int, *conditions: dict[str, Any]) -> None:
     """Write a status as a reconciler would."""
     status = {"observedGeneration": generation, "state": "Running", "conditions": list(conditions)}
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": status}, subresource="status")
@@ -61,7 +61,7 @@ async def test_two_restarts_of_the_same_moment_are_distinct(harness: CommandHarn
     assert all(token.startswith("2026-01-01T00:00:00.123") for token in tokens)
 
 
-async def test_a_timeout_keeps_the_change_and_reports_what_it_waits_for(api: FakeApi) -> None:
+async def test_a_timeout_keeps_the_change_and_reports_what_it_waits_for(api: DirectApi) -> None:
     harness = CommandHarness(api, seconds=0.05)
     await create(harness)
     await set_status(api, 1, condition(names.RECONCILING, "True", 1, "the host has no interface eth5 now"))
@@ -72,7 +72,7 @@ async def test_a_timeout_keeps_the_change_and_reports_what_it_waits_for(api: Fak
     assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == "Stopped"
 
 
-async def test_a_stall_is_reported_at_once(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_stall_is_reported_at_once(harness: CommandHarness, api: DirectApi) -> None:
     await create(harness)
     sending = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("patch", 1)
@@ -80,7 +80,7 @@ async def test_a_stall_is_reported_at_once(harness: CommandHarness, api: FakeApi
     assert "the disk is gone" in (await sending)["error"]
 
 
-async def test_a_stall_of_an_older_generation_is_ignored(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_stall_of_an_older_generation_is_ignored(harness: CommandHarness, api: DirectApi) -> None:
     await create(harness)
     await set_status(api, 1, condition(names.STALLED, "True", 1, "the image is not there"))
     sending = await pending_stop(harness)
@@ -88,23 +88,25 @@ async def test_a_stall_of_an_older_generation_is_ignored(harness: CommandHarness
     assert (await sending)["success"] is True
 
 
-async def test_waiting_survives_the_end_of_a_watch(harness: CommandHarness, api: FakeApi) -> None:
+async def test_waiting_survives_the_end_of_a_watch(harness: CommandHarness, api: DirectApi) -> None:
     await create(harness)
+    api.watch_seconds = 0.05
     sending = await pending_stop(harness)
-    api.end_watches()
+    api.watch_seconds = 1800.0
+    await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"metadata": {"labels": {"line": "a"}}})
     await harness.api_has("watch", 2)
     await set_status(api, 2, condition(names.READY, "True", 2))
     assert (await sending)["success"] is True
 
 
-async def test_a_concurrent_deletion_is_reported(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_concurrent_deletion_is_reported(harness: CommandHarness, api: DirectApi) -> None:
     await create(harness)
     sending = await pending_stop(harness)
-    api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
+    await api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
     assert "deleted in the meantime" in (await sending)["error"]
 
 
-async def test_a_concurrent_change_of_the_desired_state_is_reported(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_concurrent_change_of_the_desired_state_is_reported(harness: CommandHarness, api: DirectApi) -> None:
     await create(harness)
     sending = await pending_stop(harness)
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"spec": {"desiredState": "Running"}})

@@ -11,14 +11,14 @@ from controller.api import kinds
 from controller.machinery.kinds import Kind
 from tests.cloud.commands.conftest import create_message, reconciled
 from tests.support.command_harness import CommandHarness, Operator, vnic
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi, no_fault
 
 
 class PowerCut(BaseException):
     """Ends the process; no code catches it."""
 
 
-def cut_power_at(api: FakeApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
+def cut_power_at(api: DirectApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
     """End the process instead of the n-th such request from now on."""
     remaining = [nth]
 
@@ -26,7 +26,7 @@ def cut_power_at(api: FakeApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
         if (seen_verb, seen_kind) == (verb, kind):
             remaining[0] -= 1
             if remaining[0] == 0:
-                api.fault = lambda verb, kind: None
+                api.fault = no_fault
                 raise PowerCut
 
     api.fault = fault
@@ -39,7 +39,7 @@ async def dispatch_interrupted(harness: CommandHarness, topic: str, message: dic
     assert isinstance(sending.exception(), PowerCut)
 
 
-def outcomes(api: FakeApi) -> dict[str, str]:
+def outcomes(api: DirectApi) -> dict[str, str]:
     """The outcome of each topic's command."""
     commands = [o for (plural, _, _), o in api.objects.items() if plural == "runtimecommands"]
     return {c["spec"]["topic"]: (c.get("status") or {}).get("outcome", "Pending") for c in commands}

@@ -10,7 +10,7 @@ from controller import errors
 from controller.api import kinds
 from controller.machinery.kinds import Kind
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 
 async def populate(harness: CommandHarness, *, others: bool) -> None:
@@ -18,11 +18,11 @@ async def populate(harness: CommandHarness, *, others: bool) -> None:
     for name in ("plc-1", "plc-2"):
         await harness.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
     if others:
-        mine = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {"deviceId": "mine"}}
+        mine = {"metadata": {"name": "mine", "namespace": NAMESPACE}, "spec": {"deviceId": "mine", "image": "x"}}
         await harness.api.create(kinds.RUNTIMES, mine)
 
 
-def runtimes(api: FakeApi) -> set[str]:
+def runtimes(api: DirectApi) -> set[str]:
     """The names of the Runtimes."""
     return {name for plural, _, name in api.objects if plural == "runtimes"}
 
@@ -38,7 +38,7 @@ async def test_only_the_clouds_runtimes_are_deleted(harness: CommandHarness, ope
     assert harness.others_remain is others
 
 
-async def test_the_progress_ends_with_success_while_the_link_is_up(api: FakeApi) -> None:
+async def test_the_progress_ends_with_success_while_the_link_is_up(api: DirectApi) -> None:
     harness = CommandHarness(api, linger_seconds=3600)
     await populate(harness, others=False)
     await harness.send("delete_orchestrator")
@@ -47,7 +47,7 @@ async def test_the_progress_ends_with_success_while_the_link_is_up(api: FakeApi)
     assert progress["status"] == "deleting"
     assert progress["step"] == "0 of 2 runtimes removed, waiting for plc-1"
     for name in ("plc-1", "plc-2"):
-        api.remove(kinds.RUNTIMES, name, NAMESPACE)
+        await api.remove(kinds.RUNTIMES, name, NAMESPACE)
     while (progress := await harness.send("get_device_status", device_id="__orchestrator__"))["status"] == "deleting":
         assert not harness.retired.is_set()
         await asyncio.sleep(0)
@@ -56,7 +56,7 @@ async def test_the_progress_ends_with_success_while_the_link_is_up(api: FakeApi)
     await harness.close()
 
 
-async def test_a_second_deletion_and_new_runtimes_are_refused(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_second_deletion_and_new_runtimes_are_refused(harness: CommandHarness, api: DirectApi) -> None:
     await populate(harness, others=False)
     await harness.send("delete_orchestrator")
     assert "already" in (await harness.send("delete_orchestrator"))["error"]
@@ -65,7 +65,7 @@ async def test_a_second_deletion_and_new_runtimes_are_refused(harness: CommandHa
 
 
 async def test_it_resumes_after_a_power_cut(
-    harness: CommandHarness, after_restart: CommandHarness, api: FakeApi
+    harness: CommandHarness, after_restart: CommandHarness, api: DirectApi
 ) -> None:
     await populate(harness, others=False)
     await harness.send("delete_orchestrator")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from controller import errors
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.kinds import Kind
 from controller.nodes.cluster.installation_config import NAME, InstallationConfig
+from tests.support.direct_api import DirectApi, no_fault
 from tests.support.embedded_api import NAMESPACE
-from tests.support.fake_api import FakeApi
 
 
 async def test_the_first_process_sets_the_install_id_for_all(api: ApiClient) -> None:
@@ -45,19 +44,15 @@ async def test_a_retirement_is_visible_to_all_until_it_is_reset(api: ApiClient) 
     assert await other.install_id(None) == "07048933"
 
 
-async def test_it_waits_for_an_unavailable_api(api: ApiClient) -> None:
-    class Unavailable(FakeApi):
-        """Answers from the second call on."""
+async def test_it_waits_for_an_unavailable_api(direct_api: DirectApi) -> None:
+    metadata = {"name": NAME, "namespace": NAMESPACE}
+    await direct_api.create(core_kinds.CONFIG_MAPS, {"metadata": metadata, "data": {"install-id": "07048933"}})
+    before = list(direct_api.requests)
 
-        calls = 0
+    def away(_verb: str, _kind: Kind) -> None:
+        direct_api.fault = no_fault
+        raise errors.ApiUnavailableError("the API does not answer")
 
-        async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
-            self.calls += 1
-            if self.calls == 1:
-                raise errors.ApiUnavailableError("the API does not answer")
-            return {"data": {"install-id": "07048933"}}
-
-    unavailable = Unavailable()
-    assert await InstallationConfig(unavailable, NAMESPACE).install_id(None) == "07048933"
-    assert unavailable.calls == 2
-    assert NAME not in [found["metadata"]["name"] for found in await api.list(core_kinds.CONFIG_MAPS, NAMESPACE)]
+    direct_api.fault = away
+    assert await InstallationConfig(direct_api, NAMESPACE).install_id(None) == "07048933"
+    assert direct_api.requests[len(before) :] == [("get", core_kinds.CONFIG_MAPS.plural)] * 2

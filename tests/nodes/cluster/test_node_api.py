@@ -27,13 +27,13 @@ from controller.nodes.cluster.node_authorizer import NodeAuthorizer
 from controller.nodes.cluster.node_server import NodeServer
 from controller.nodes.cluster.remote_node import Address, RemoteNode
 from tests.support.command_harness import FakeNode
-from tests.support.fake_api import FakeApi
+from tests.support.direct_api import DirectApi
 
 NAME, ADDRESS = "node-1", "10.213.0.2"
 REQUEST = HttpRequest(ADDRESS, 8443, "https", "POST", "/a?b=c", {"q": ["1", "2"]}, {"X-A": "b"}, {"n": [1, None]})
 
 
-class ReviewingApi(FakeApi):
+class ReviewingApi(DirectApi):
     """Knows two tokens: ``leader``, which is authorized, and ``person``, which is not."""
 
     reviews = 0
@@ -53,8 +53,8 @@ class ReviewingApi(FakeApi):
 class Served:
     """A node behind a NodeServer."""
 
-    def __init__(self, folder: Path) -> None:
-        self.api = ReviewingApi()
+    def __init__(self, api: ReviewingApi, folder: Path) -> None:
+        self.api = api
         self.node = FakeNode()
         self.token = folder / "token"
         self.token.write_text("leader\n")
@@ -70,7 +70,9 @@ class Served:
     async def run_here(self, address: str = ADDRESS) -> None:
         """Create a runtime of this node with that address."""
         metadata = {"name": "plc-1", "namespace": "edge"}
-        await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": {"deviceId": "plc-1", "nodeName": NAME}})
+        await self.api.create(
+            kinds.RUNTIMES, {"metadata": metadata, "spec": {"deviceId": "plc-1", "image": "x", "nodeName": NAME}}
+        )
         status = {"status": {"internalIP": address}}
         await self.api.patch(kinds.RUNTIMES, "plc-1", "edge", status, subresource="status")
 
@@ -83,10 +85,11 @@ class Served:
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    served = await asyncio.to_thread(Served, tmp_path)
-    await served.server.start()
-    yield served
-    await served.server.stop()
+    async with ReviewingApi() as api:
+        served = await asyncio.to_thread(Served, api, tmp_path)
+        await served.server.start()
+        yield served
+        await served.server.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from controller.backends.observation import Observed
 from controller.machinery import model
 from controller.runtimes.facets import dedicated_interface
 from controller.runtimes.facets.facet import Drift
-from tests.runtimes.harness import Harness
+from tests.runtimes.harness import LAN, Harness
 from tests.runtimes.plan_table import DEDICATED, EXITED, RUNNING, desired, seen
 
 OLDER, OWN_AGE, YOUNGER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
@@ -63,7 +63,7 @@ async def test_the_backend_gets_the_rival(harness: Harness, monkeypatch: pytest.
                 "deviceId": "plc-2",
                 "nodeName": "node-1",
                 "image": "x",
-                "interfaces": [{"parentInterface": "eth0"}],
+                "interfaces": [LAN],
             },
         },
     )
