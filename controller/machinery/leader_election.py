@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +18,9 @@ from typing import Any
 
 from controller import errors
 from controller.machinery import kinds as core_kinds
+from controller.machinery.backoff import Backoff, Retry
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import poll
 from controller.machinery.timestamps import rfc3339_micro
 
 RELEASE_SECONDS = 2.0
@@ -55,7 +58,7 @@ class Election:
         self._renewed = float("-inf")
         self._observed: tuple[Any, Any] = (None, None)
         self._observed_at = float("-inf")
-        self._failing = False
+        self._retry = Retry("acquire or renew the leader Lease", log, Backoff())
         self.is_leader = False
 
     async def run(self, lead: Callable[[], AbstractAsyncContextManager[object]]) -> None:
@@ -64,7 +67,7 @@ class Election:
         If opening the context raises, releases the Lease and propagates the exception.
         """
         while True:
-            await self._acquire()
+            await poll(self._try, bool, math.inf, Backoff(self._timing.every, self._timing.every))
             log.info("%s is now the leader", self._candidate)
             self.is_leader = True
             try:
@@ -74,12 +77,6 @@ class Election:
                 self.is_leader = False
                 await self._release()
             log.warning("%s is no longer the leader", self._candidate)
-
-    async def _acquire(self) -> None:
-        while True:
-            if await self._try():
-                return
-            await asyncio.sleep(self._timing.every)
 
     async def _keep_renewed(self) -> None:
         """Renew until another candidate has the Lease, or the deadline passes without a renewal."""
@@ -97,11 +94,9 @@ class Election:
         try:
             taken = await self._claim()
         except errors.ApiError as error:
-            level = logging.DEBUG if self._failing else logging.WARNING
-            log.log(level, "Failed to acquire or renew the leader Lease: %s", error)
-            self._failing = not isinstance(error, errors.ConflictError)
+            self._retry.failed(str(error))
             return False
-        self._failing = False
+        self._retry.succeeded()
         if taken:
             self._renewed = began
         return taken
