@@ -43,7 +43,7 @@ from controller.nodes.local_node import LocalNode
 from controller.nodes.pod_containers import PodContainers
 from controller.nodes.proxy import Proxy
 from controller.runtimes.engine_contact import EngineContact
-from controller.runtimes.event_sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
+from controller.runtimes.event_sources import EventSources
 from controller.runtimes.scope import Scope
 from controller.state import LEASES, METRICS, PASSTHROUGH
 
@@ -121,12 +121,16 @@ class Node:
         contact = EngineContact()
         scope = Scope("Docker", installation.node_name, claims=installation.embedded)
         self.operator = RuntimeOperator(environment, host.backend, scope, engine=contact, boot=boottime.current())
-        queue, index, install_id = self.operator.queue, self.operator.index, installation.install_id
-        self.engine_events = EngineEvents(partial(self.tracker.watched, host.backend), queue, index, contact)
-        self.lease_changes = RuntimeChanges(host.leases.changes, queue, index, install_id)
-        self.address_conflicts = RuntimeChanges(host.guard.changes, queue, index, install_id)
-        self.device_changes = DeviceChanges(host.devices.refresh, queue, index)
-        self.network_changes = NetworkChanges(partial(changes.differences, host.interfaces.fingerprint), queue, index)
+        sources = EventSources(self.operator.queue, self.operator.index, installation.install_id)
+        self.event_sources: Mapping[str, Run] = {
+            "the engine's events": partial(sources.follow_engine, partial(self.tracker.watched, host.backend), contact),
+            "the leases": partial(sources.follow_runtimes, host.leases.changes),
+            "the address conflicts": partial(sources.follow_runtimes, host.guard.changes),
+            "the serial devices": sources.follow_devices(host.devices.refresh).run,
+            "the host's network changes": partial(
+                sources.follow_network, partial(changes.differences, host.interfaces.fingerprint)
+            ),
+        }
         self.disks = Disks(installation.disk, disks.of_docker())
         self.edge_node = self._edge_node(environment)
         self._subject = Subject(kinds.EDGE_NODES, installation.node_name)

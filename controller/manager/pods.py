@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from controller.backends.pods.backend import PodsBackend
 from controller.boottime import Boot
-from controller.manager.environment import Environment
+from controller.manager.environment import Environment, Run
 from controller.manager.runtime_operator import RuntimeOperator
 from controller.runtimes.engine_contact import EngineContact
-from controller.runtimes.event_sources import EngineEvents
+from controller.runtimes.event_sources import EventSources
 from controller.runtimes.scope import Scope
 
 
@@ -18,7 +19,7 @@ class Pods:
     """The parts of the role."""
 
     operator: RuntimeOperator
-    events: EngineEvents
+    follow_pods: Run
 
 
 def build(environment: Environment) -> Pods:
@@ -27,4 +28,5 @@ def build(environment: Environment) -> Pods:
     backend = PodsBackend(installation.api, installation.install_id, installation.settings.namespace)
     # There is no engine or host boot to explain restarts: the kubelets report crashes of pods.
     operator = RuntimeOperator(environment, backend, Scope("Pod"), engine=EngineContact(), boot=Boot())
-    return Pods(operator, EngineEvents(backend.changes, operator.queue, operator.index, EngineContact()))
+    sources = EventSources(operator.queue, operator.index, installation.install_id)
+    return Pods(operator, partial(sources.follow_engine, backend.changes, EngineContact()))

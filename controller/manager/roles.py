@@ -66,11 +66,7 @@ async def _node(environment: Environment) -> Part:
             "the container tracker": made.tracker.controller.run,
             **made.cluster_controllers,
             **operator.controllers,
-            "the engine's events": made.engine_events.run,
-            "the leases": made.lease_changes.run,
-            "the address conflicts": made.address_conflicts.run,
-            "the serial devices": made.device_changes.controller.run,
-            "the host's network changes": made.network_changes.run,
+            **made.event_sources,
             "the EdgeNode": made.edge_node.controller.run,
             "the disk watch": made.watch_state_disk,
             "the watch of Docker's disk": made.watch_docker_disk,
@@ -112,7 +108,7 @@ async def _pods(environment: Environment) -> Part:
 
     made = pods.build(environment)
     return Part(
-        controllers={**made.operator.controllers, "the pod events": made.events.run},
+        controllers={**made.operator.controllers, "the pod events": made.follow_pods},
         stop=made.operator.stop,
     )
 

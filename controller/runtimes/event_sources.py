@@ -38,113 +38,68 @@ class Keys(Protocol):
         """Request a pass over the key."""
 
 
-class EngineEvents:
-    """Adds the key of every runtime with an engine event, and all keys after a gap in the events (Backend.changes)."""
+class EventSources:
+    """Adds the keys of the Runtimes that a change concerns. What follows a stream runs until it is cancelled."""
 
-    def __init__(
-        self,
-        changes: Callable[[], AsyncIterator[base.Identity | base.Contact]],
-        queue: Keys,
-        index: KeyIndex,
-        contact: EngineContact,
-        clock: Callable[[], float] = boottime.now,
-    ) -> None:
-        self._changes = changes
-        self._queue = queue
-        self._index = index
-        self._contact = contact
-        self._clock = clock
-
-    async def run(self) -> None:
-        """Follow the engine until cancelled."""
-        async for change in self._changes():
-            if isinstance(change, base.Contact):
-                self._record_contact(change)
-            elif key := self._index.key_of(change):
-                self._queue.add(key)
-
-    def _record_contact(self, contact: base.Contact) -> None:
-        if contact is base.Contact.LOST:
-            self._contact.lost(self._clock())
-        else:
-            self._contact.found(self._clock())
-        for key in self._index.all():
-            self._queue.add(key)
-
-
-class RuntimeChanges:
-    """Adds the key of every runtime whose lease or addresses changed.
-
-    ``changes`` yields the namespace and device id of each.
-    """
-
-    def __init__(
-        self, changes: Callable[[], AsyncIterator[tuple[str, str]]], queue: Keys, index: KeyIndex, install_id: str
-    ) -> None:
-        self._changes = changes
+    def __init__(self, queue: Keys, index: KeyIndex, install_id: str) -> None:
         self._queue = queue
         self._index = index
         self._install_id = install_id
 
-    async def run(self) -> None:
-        """Follow the changes until cancelled."""
-        async for namespace, device_id in self._changes():
-            if key := self._index.key_of(base.Identity(self._install_id, namespace, device_id)):
-                self._queue.add(key)
-
-
-class DeviceChanges:
-    """Adds the keys of all Runtimes with serial ports when a device appears or disappears.
-
-    Polling needs no udev: a scan takes a tenth of a millisecond and also works in a container. ``refresh`` scans and
-    returns whether something changed.
-    """
-
-    def __init__(self, refresh: Callable[[], Awaitable[bool]], queue: Keys, index: KeyIndex) -> None:
-        self._refresh = refresh
-        self._queue = queue
-        self._index = index
-        self.controller = Controller("find the serial devices", self._scan, period=SCAN_SECONDS)
-
-    async def _scan(self) -> None:
-        if await self._refresh():
-            for key in self._index.with_devices():
-                self._queue.add(key)
-
-
-class NetworkChanges:
-    """Adds the keys of the Runtimes whose parent interface appeared, disappeared or changed.
-
-    A parent that was unplugged and plugged in again has another index; a renamed one no longer exists by its old name.
-    """
-
-    def __init__(
+    async def follow_engine(
         self,
-        changes: Callable[[], AsyncGenerator[None, None]],
-        queue: Keys,
-        index: KeyIndex,
-        state: Callable[[str], LinkState] = interfaces.state,
+        changes: Callable[[], AsyncIterator[base.Identity | base.Contact]],
+        contact: EngineContact,
+        clock: Callable[[], float] = boottime.now,
     ) -> None:
-        self._changes = changes
-        self._queue = queue
-        self._index = index
-        self._state = state
+        """Add the key of every runtime with an engine event, and all keys after a gap in them (Backend.changes)."""
+        async for change in changes():
+            if not isinstance(change, base.Contact):
+                self._add(self._index.key_of(change))
+                continue
+            note = contact.lost if change is base.Contact.LOST else contact.found
+            note(clock())
+            self._add(*self._index.all())
 
-    async def run(self) -> None:
-        """Follow the host's network until cancelled."""
+    async def follow_runtimes(self, changes: Callable[[], AsyncIterator[tuple[str, str]]]) -> None:
+        """Add the key of every runtime whose lease or addresses changed: ``changes`` yields namespace and device id."""
+        async for namespace, device_id in changes():
+            self._add(self._index.key_of(base.Identity(self._install_id, namespace, device_id)))
+
+    async def follow_network(
+        self, changes: Callable[[], AsyncGenerator[None, None]], state: Callable[[str], LinkState] = interfaces.state
+    ) -> None:
+        """Add the keys of the Runtimes whose parent interface appeared, disappeared or changed.
+
+        A parent that was unplugged and plugged in again has another index; a renamed one no longer exists by its old
+        name.
+        """
         before: dict[str, LinkState] = {}
-        async with aclosing(self._changes()) as changes:
-            async for _ in changes:
+        async with aclosing(changes()) as bursts:
+            async for _ in bursts:
                 parents = self._index.parents()
                 names: frozenset[str] = frozenset().union(*parents.values())
-                now = await asyncio.to_thread(self._states, names)
+                now = await asyncio.to_thread(_states, names, state)
                 changed = {name for name in names if before.get(name, ABSENT) != now[name]}
                 before = now
-                for key in (key for key, needed in parents.items() if needed & changed):
-                    self._queue.add(key)
+                self._add(*(key for key, needed in parents.items() if needed & changed))
 
-    def _states(self, names: Iterable[str]) -> dict[str, LinkState]:
-        return {name: self._state(name) for name in names}
+    def follow_devices(self, refresh: Callable[[], Awaitable[bool]]) -> Controller:
+        """Add the keys of all Runtimes with serial ports after ``refresh``, a scan, has found a change.
+
+        Polling needs no udev: a scan takes a tenth of a millisecond and also works in a container.
+        """
+
+        async def scan() -> None:
+            if await refresh():
+                self._add(*self._index.with_devices())
+
+        return Controller("find the serial devices", scan, period=SCAN_SECONDS)
+
+    def _add(self, *keys: Key | None) -> None:
+        for key in keys:
+            if key is not None:
+                self._queue.add(key)
 
 
 class Resync:
@@ -210,6 +165,10 @@ class Resync:
 
     def _identity(self, body: dict[str, Any]) -> base.Identity:
         return base.Identity(self._install_id, body["metadata"]["namespace"], body["spec"]["deviceId"])
+
+
+def _states(names: Iterable[str], state: Callable[[str], LinkState]) -> dict[str, LinkState]:
+    return {name: state(name) for name in names}
 
 
 def _key(body: dict[str, Any]) -> Key:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,7 @@ from controller.backends import base
 from controller.machinery.event_recorder import Subject
 from controller.machinery.kinds import Kind
 from controller.network.interfaces import LinkState
-from controller.runtimes.event_sources import EngineEvents, NetworkChanges, Resync
+from controller.runtimes.event_sources import EventSources, Resync
 from controller.runtimes.keys import Key
 from controller.runtimes.scope import Scope
 from tests.runtimes.harness import IDENTITY, KEY, Harness
@@ -52,14 +53,18 @@ async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
             await task
 
 
-def engine_events(harness: Harness, keys: Keys) -> EngineEvents:
-    return EngineEvents(harness.backend.changes, keys, harness.index, harness.engine, harness.elapsed)
+def sources(harness: Harness, keys: Keys) -> EventSources:
+    return EventSources(keys, harness.index, "install")
+
+
+def engine_events(harness: Harness, keys: Keys) -> Callable[[], Awaitable[None]]:
+    return partial(sources(harness, keys).follow_engine, harness.backend.changes, harness.engine, harness.elapsed)
 
 
 async def test_an_engine_event_adds_its_runtime(harness: Harness, keys: Keys) -> None:
     harness.index.remember(IDENTITY, KEY)
     foreign = IDENTITY._replace(device_id="unknown")
-    async with running(engine_events(harness, keys).run):
+    async with running(engine_events(harness, keys)):
         harness.backend.events.put_nowait(foreign)
         harness.backend.events.put_nowait(IDENTITY)
         assert await keys.next() == KEY
@@ -68,7 +73,7 @@ async def test_an_engine_event_adds_its_runtime(harness: Harness, keys: Keys) ->
 
 async def test_a_gap_in_the_events_adds_every_runtime_and_is_noted_as_an_absence(harness: Harness, keys: Keys) -> None:
     harness.index.remember(IDENTITY, KEY)
-    async with running(engine_events(harness, keys).run):
+    async with running(engine_events(harness, keys)):
         harness.backend.events.put_nowait(base.Contact.CONNECTED)
         assert await keys.next() == KEY
         assert harness.engine.absence is None
@@ -85,7 +90,7 @@ async def test_the_event_source_does_not_log_the_engines_return(
 ) -> None:
     caplog.set_level("INFO")
     harness.index.remember(IDENTITY, KEY)
-    async with running(engine_events(harness, keys).run):
+    async with running(engine_events(harness, keys)):
         for contact in (base.Contact.LOST, base.Contact.CONNECTED):
             harness.backend.events.put_nowait(contact)
             assert await keys.next() == KEY
@@ -107,7 +112,7 @@ async def test_a_changed_parent_interface_adds_only_the_runtimes_that_need_it(ha
             host.update(await changed.get())
             yield
 
-    async with running(NetworkChanges(changes, keys, harness.index, state).run):
+    async with running(partial(sources(harness, keys).follow_network, changes, state)):
         changed.put_nowait({"eth0": 2, "eth1": 0})
         assert await keys.next() == KEY
         changed.put_nowait({"eth1": 3})
