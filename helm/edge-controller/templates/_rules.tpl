@@ -48,7 +48,7 @@
   verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, watch]
+  verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [events]
   verbs: [list, watch, create, patch]
@@ -108,7 +108,7 @@
 # To find our pods on this node, for their metrics.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [watch]
+  verbs: [list, watch]
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
   verbs: [create]
