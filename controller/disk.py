@@ -28,7 +28,7 @@ MEANWHILE = "only essential data is written"
 
 
 class Disk:
-    """The file system of one directory. Thread-safe; ``look`` and ``room`` take one system call each.
+    """The file system of one directory. Thread-safe; ``check`` and ``free_bytes`` take one system call each.
 
     ``whose`` names its owner if that is not the controller. Log messages say what happens while it is full
     (``meanwhile``) and what to do (``remedy``).
@@ -45,8 +45,8 @@ class Disk:
         remedy: str = REMEDY,
     ) -> None:
         self.directory = directory
-        self.fault = ""  # result of the last look: what is full and the remedy, "" while there is room
-        self.visible = True  # result of the last look: a container may have no such directory
+        self.fault = ""  # result of the last check: what is full and the remedy, "" while there is room
+        self.visible = True  # result of the last check: a container may have no such directory
         self._whose = whose
         self._meanwhile = meanwhile
         self._remedy = remedy
@@ -55,7 +55,7 @@ class Disk:
         self._distrusted = float("-inf")
         self._lock = threading.Lock()
 
-    def look(self) -> str:
+    def check(self) -> str:
         """Check the file system and return the current fault. A directory that cannot be checked is not full."""
         with self._lock:
             self._turn(self._shortage())
@@ -79,10 +79,10 @@ class Disk:
             return error
         return None
 
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """Return the bytes that we can still write, 0 when unknown."""
         try:
-            return _room(self._statvfs(self.directory))
+            return _free_bytes(self._statvfs(self.directory))
         except OSError:
             return 0
 
@@ -94,9 +94,9 @@ class Disk:
             return ""
         self.visible = True
         full = bool(self.fault)
-        room, inodes = _room(found), _inodes(found)
-        if room < (ENOUGH_BYTES if full else LEAST_BYTES):
-            return f"the {self._name} is full ({room // 1024} KiB of {_total(found)} MiB are left)"
+        free, inodes = _free_bytes(found), _inodes(found)
+        if free < (ENOUGH_BYTES if full else LEAST_BYTES):
+            return f"the {self._name} is full ({free // 1024} KiB of {_total(found)} MiB are left)"
         if inodes < (ENOUGH_INODES if full else LEAST_INODES):
             return f"the {self._name} has no inodes left ({inodes} of {found.f_files})"
         return self.fault.partition(": ")[0] if self._clock() < self._distrusted else ""
@@ -119,7 +119,7 @@ def is_full(directory: Path) -> bool:
         found = on_host(directory)
     except OSError:
         return False
-    return _room(found) < LEAST_BYTES or _inodes(found) < LEAST_INODES
+    return _free_bytes(found) < LEAST_BYTES or _inodes(found) < LEAST_INODES
 
 
 def on_host(directory: Path) -> os.statvfs_result:
@@ -130,8 +130,8 @@ def on_host(directory: Path) -> os.statvfs_result:
         return os.statvfs(directory)
 
 
-def _room(found: os.statvfs_result) -> int:
-    """Count root's reserved blocks as room, because dockerd writes as root too."""
+def _free_bytes(found: os.statvfs_result) -> int:
+    """Count root's reserved blocks as free, because dockerd writes as root too."""
     if os.geteuid():
         return found.f_bavail * found.f_frsize
     hidden = min(found.f_blocks // 50, EXT4_RESERVED_BLOCKS) if found.f_bavail < found.f_bfree else 0

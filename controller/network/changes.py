@@ -1,6 +1,6 @@
 """Watches the host's interfaces, addresses and routes for changes, for example a parent interface that came back.
 
-A kernel message (rtnetlink(7)) only means "look again" and is not parsed. Changes come in bursts (each container
+A kernel message (rtnetlink(7)) only means "read again" and is not parsed. Changes come in bursts (each container
 causes about ten), so they are collected until a quiet period.
 """
 
@@ -54,23 +54,23 @@ async def changes(
 
 
 async def differences(
-    look: Callable[[], T], bursts: Callable[[], AsyncGenerator[None, None]] = changes
+    read: Callable[[], T], bursts: Callable[[], AsyncGenerator[None, None]] = changes
 ) -> AsyncGenerator[None, None]:
-    """Yield when the result of ``look`` differs from the previous one: most bursts come from our own containers.
+    """Yield when the result of ``read`` differs from the previous one: most bursts come from our own containers.
 
-    ``look`` is called in a thread, once at the start and after each burst.
+    ``read`` is called in a thread, once at the start and after each burst.
     """
-    before = await asyncio.to_thread(look)
+    before = await asyncio.to_thread(read)
     async with aclosing(bursts()) as heard:
         async for _ in heard:
-            now = await asyncio.to_thread(look)
+            now = await asyncio.to_thread(read)
             if now != before:
                 before = now
                 yield
 
 
 def _drain(messages: socket.socket, changed: asyncio.Event) -> None:
-    """Read all pending messages. Lost messages (ENOBUFS) count as a change, since every change triggers a full look."""
+    """Read all pending messages. Lost messages (ENOBUFS) count as a change, since every change triggers a full read."""
     changed.set()
     try:
         while True:  # until the socket is empty

@@ -52,7 +52,7 @@ async def watch(disk: Disk, changed: Callable[[], None]) -> None:
 
     async def check() -> None:
         before = disk.fault
-        if bool(await thread.run(disk.look)) != bool(before):
+        if bool(await thread.run(disk.check)) != bool(before):
             changed()
 
     try:

@@ -131,8 +131,8 @@ class EdgeNodePublisher:
         faults = self._sources.disks()
         if full := "; ".join(fault for fault in faults.values() if fault):
             return self._condition(names.DISK_FULL, "True", reasons.DISK_FULL, full)
-        room = f"There is room on every disk: {', '.join(faults)}"
-        return self._condition(names.DISK_FULL, "False", reasons.DISK_HAS_ROOM, room)
+        message = f"There is room on every disk: {', '.join(faults)}"
+        return self._condition(names.DISK_FULL, "False", reasons.DISK_HAS_ROOM, message)
 
     def _connected(self, cloud: Cloud) -> conditions.Condition:
         return self._condition(names.CLOUD_CONNECTED, cloud.status, cloud.reason, cloud.message)

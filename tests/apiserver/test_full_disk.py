@@ -157,29 +157,29 @@ async def test_with_free_space_all_writes_succeed_and_the_reserve_is_refilled(di
 def test_a_full_disk_and_its_end_are_logged_once(
     disk: SmallDisk, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    looked = Disk(disk.path)
+    checked = Disk(disk.path)
     with caplog.at_level(logging.INFO, "controller.disk"):
-        assert looked.look() == ""
+        assert checked.check() == ""
         disk.fill()
-        assert all("is full" in looked.look() for _ in range(3))
+        assert all("is full" in checked.check() for _ in range(3))
         disk.free()
-        assert all(looked.look() == "" for _ in range(3))
+        assert all(checked.check() == "" for _ in range(3))
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
 def test_a_disk_without_free_inodes_is_full(tmp_path: Path) -> None:
     with small_disk.tmpfs(tmp_path / "disk", inodes=100) as disk:
         disk.use_up_inodes()
-        assert "no inodes left" in Disk(disk.path).look()
+        assert "no inodes left" in Disk(disk.path).check()
 
 
 def test_a_write_that_failed_for_lack_of_space_marks_the_disk_as_full_for_a_while(tmp_path: Path) -> None:
     now = 0.0
     disk = Disk(tmp_path, clock=lambda: now)
     disk.refused(OSError(122, "Disk quota exceeded"))
-    assert "quota" in disk.look()
+    assert "quota" in disk.check()
     now = 60.0
-    assert disk.look() == ""
+    assert disk.check() == ""
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ async def guard() -> AsyncIterator[AddressGuard]:
 @pytest.fixture
 def passthrough(tmp_path: Path) -> InterfacePassthrough:
     """The test's interface passthrough."""
-    return InterfacePassthrough(tmp_path / "lent")
+    return InterfacePassthrough(tmp_path / "passthrough")
 
 
 @pytest.fixture

@@ -126,7 +126,9 @@ async def test_the_next_repair_recovers_from_a_crash_between_steps(
     before = on_host(nic.parent)
     target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     # As after a crash just behind the move to the host.
-    run("nsenter", f"--net={tmp_path}/lent/{nic.parent}.namespace", "ip", "link", "set", nic.parent, "netns", "1")
+    run(
+        "nsenter", f"--net={tmp_path}/passthrough/{nic.parent}.namespace", "ip", "link", "set", nic.parent, "netns", "1"
+    )
     assert on_host(nic.parent) != before
 
     await harness.run(target, base.Step.REPAIR_NETWORKS)
@@ -154,7 +156,7 @@ async def test_it_is_returned_without_the_mount_of_the_namespace(
 ) -> None:
     before = on_host(nic.parent)
     target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
-    run("umount", str(tmp_path / "lent" / f"{nic.parent}.namespace"))
+    run("umount", str(tmp_path / "passthrough" / f"{nic.parent}.namespace"))
     another = BackendHarness(new_backend(harness.install_id), harness.install_id, harness.image)
     assert await has_it(another, target, nic)
 

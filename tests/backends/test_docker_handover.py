@@ -57,12 +57,12 @@ class ReconcilerHarness:
         grace = {"terminationGracePeriodSeconds": 1}
         await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": wanted | grace | spec})
 
-    async def look(self, name: str) -> Result:
+    async def reconcile(self, name: str) -> Result:
         return await self.reconciler.reconcile(Key("edge", name), asyncio.Event())
 
     async def delete(self, name: str) -> None:
         await self.api.delete(kinds.RUNTIMES, name, "edge")
-        assert (await self.look(name)).settled
+        assert (await self.reconcile(name)).settled
         await self.api.remove(kinds.RUNTIMES, name, "edge")
 
     def status(self, name: str) -> dict[str, Any]:
@@ -81,13 +81,13 @@ async def test_the_successor_has_the_same_container_networks_and_data(
     data = {"name": "data", "mountPath": "/data", "reclaimPolicy": "Delete"}
     spec = {"interfaces": [interface(lan, 60)], "volumes": [data]}
     await node.add("a", **spec)
-    assert (await node.look("a")).settled
+    assert (await node.reconcile("a")).settled
     before = docker_client.api.inspect_container(node.device_id)
     await node.add("b", **spec)
-    assert (await node.look("b")).outcome.kind == "stalled"
+    assert (await node.reconcile("b")).outcome.kind == "stalled"
 
     await node.delete("a")
-    assert (await node.look("b")).settled
+    assert (await node.reconcile("b")).settled
 
     after = docker_client.api.inspect_container(node.device_id)
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
@@ -103,9 +103,9 @@ async def test_of_two_concurrent_runtimes_one_creates_the_container_and_the_othe
 ) -> None:
     for name in ("a", "b"):
         await node.add(name, env=[{"name": "WHO", "value": name}])
-    await asyncio.gather(node.look("a"), node.look("b"))
+    await asyncio.gather(node.reconcile("a"), node.reconcile("b"))
     made = docker_client.api.inspect_container(node.device_id)
     for _ in range(2):
-        await asyncio.gather(node.look("a"), node.look("b"))
+        await asyncio.gather(node.reconcile("a"), node.reconcile("b"))
     after = docker_client.api.inspect_container(node.device_id)
     assert (after["Id"], after["State"]["StartedAt"]) == (made["Id"], made["State"]["StartedAt"])

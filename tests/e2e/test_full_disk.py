@@ -51,7 +51,7 @@ async def is_full(site: Site, status: str) -> None:
 
 
 async def has_event(site: Site, reason: str) -> bool:
-    """Whether an Event with this reason exists. The API records it after its first look at the disk."""
+    """Whether an Event with this reason exists. The API records it after its first check of the disk."""
     return reason in await site.kubectl("get", "events", "--all-namespaces")
 
 

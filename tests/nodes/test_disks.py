@@ -93,11 +93,11 @@ async def test_a_disk_reports_when_it_fills_up_and_when_it_has_room_again(
 def test_a_disk_that_is_not_visible_is_omitted(tmp_path: Path, small: SmallDisk) -> None:
     seen = Disks(Disk(tmp_path), disks.of_docker())
     seen.docker.directory = tmp_path / "nowhere"
-    seen.docker.look()
+    seen.docker.check()
     assert seen.faults() == {"state": ""}
     seen.docker.directory = small.path
     small.fill()
-    fault = seen.docker.look()
+    fault = seen.docker.check()
     assert seen.faults() == {"state": "", "docker": fault}
 
 

@@ -220,8 +220,8 @@ async def test_a_full_disk_is_a_condition_until_there_is_room(api: ApiClient, ho
     assert (full["status"], full["reason"], full["message"]) == ("True", "DiskFull", host.disks["state"])
     host.disks["state"] = ""
     await host.status.sync()
-    room = (await shown(api))["conditions"]["DiskFull"]
-    assert (room["reason"], room["message"]) == ("DiskHasRoom", "There is room on every disk: state, docker")
+    full = (await shown(api))["conditions"]["DiskFull"]
+    assert (full["reason"], full["message"]) == ("DiskHasRoom", "There is room on every disk: state, docker")
 
 
 async def test_the_condition_names_every_full_disk(api: ApiClient, host: Host) -> None:

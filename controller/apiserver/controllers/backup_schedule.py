@@ -53,10 +53,10 @@ class BackupSchedule:
 
     def __call__(self) -> None:
         """Take a backup if it is due and does not fill the disk."""
-        if not self._daily.is_due() or self._disk.look():
+        if not self._daily.is_due() or self._disk.check():
             return
         need = self._database.stat().st_size + 2 * ENOUGH_BYTES
-        if self._disk.room() < need:
+        if self._disk.free_bytes() < need:
             self._fail(f"it needs {need >> 20} MiB on the disk of {self._database}")
             return
         try:

@@ -32,7 +32,7 @@ class DiskFullController:
         if not self._started:
             self._started = True
             return FIRST_SECONDS
-        fault = await asyncio.to_thread(self._disk.look)
+        fault = await asyncio.to_thread(self._disk.check)
         await (self._make_room(fault) if fault else self._refill_reserve())
         return None
 

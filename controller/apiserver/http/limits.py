@@ -67,8 +67,8 @@ class Limits:
     """Counts the requests in flight on one server."""
 
     def __init__(self, in_flight: int = IN_FLIGHT, watches: int = WATCHES) -> None:
-        self._room = {False: in_flight, True: watches}
-        self._per_user = {streams: room - room // 4 for streams, room in self._room.items()}
+        self._free = {False: in_flight, True: watches}
+        self._per_user = {streams: free - free // 4 for streams, free in self._free.items()}
         self._shares: defaultdict[str, Share] = defaultdict(Share)
         self.stopping = False
 
@@ -85,15 +85,15 @@ class Limits:
         if self.stopping:
             raise failures.stopping(RETRY_SECONDS)
         share, streams = self._share(user), attrs.verb == "watch"
-        if self._room[streams] == 0 or share.used[streams] >= self._per_user[streams]:
+        if self._free[streams] == 0 or share.used[streams] >= self._per_user[streams]:
             raise failures.too_many_requests(RETRY_SECONDS)
-        self._room[streams] -= 1
+        self._free[streams] -= 1
         share.used[streams] += 1
         try:
             async with share.lists if attrs.verb == "list" else contextlib.nullcontext():
                 yield
         finally:
-            self._room[streams] += 1
+            self._free[streams] += 1
             share.used[streams] -= 1
 
     def _share(self, user: Identity) -> Share:

@@ -48,7 +48,7 @@ class Reserve:
 
     def admit(self, size: int, urgency: Urgency) -> None:
         """Raise errors.DiskFullError if a row of ``size`` bytes must not be written at present."""
-        if not self._disk.look():
+        if not self._disk.check():
             return
         if urgency is Urgency.ORDINARY or self.free() - size // PAGE - ROW_PAGES < FLOORS[urgency]:
             raise refusal(self._disk)
@@ -66,7 +66,7 @@ class Reserve:
         """Grow the reserve to its size, as far as the disk has space. Raises sqlite3.Error."""
         pages = self._affordable()
         log = self._log.stat().st_size
-        if self._disk.look() or (self.free() >= pages - STEP_PAGES and log >= (pages - STEP_PAGES) * LOG_FRAME):
+        if self._disk.check() or (self.free() >= pages - STEP_PAGES and log >= (pages - STEP_PAGES) * LOG_FRAME):
             return
         self._connection.execute("CREATE TABLE IF NOT EXISTS reserve (filler BLOB)")
         self._connection.execute("INSERT INTO reserve VALUES (zeroblob(?))", (pages * PAGE,))
@@ -86,7 +86,7 @@ class Reserve:
 
     def _affordable(self) -> int:
         """How many free pages fit, with as many in the log, such that the disk still has space afterwards."""
-        spare = self._disk.room() - 2 * ENOUGH_BYTES
+        spare = self._disk.free_bytes() - 2 * ENOUGH_BYTES
         return min(PAGES, max(0, spare) // (2 * PAGE) + self.free())
 
 

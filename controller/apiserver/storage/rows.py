@@ -130,12 +130,12 @@ class Rows:
         """The next batch of changes of a resource after ``since``, up to ``until`` inclusive; empty at the end."""
         parameters = {"since": since, "until": until, "resource": resource}
         found: list[Row] = []
-        room = CHARACTERS
+        left = CHARACTERS
         with contextlib.closing(self._connection.execute(CHANGES, parameters)) as cursor:
             for row in _rows(cursor):
                 found.append(row)
-                room -= len(row.text) + len(row.before or "")
-                if room <= 0:
+                left -= len(row.text) + len(row.before or "")
+                if left <= 0:
                     break
         return found
 

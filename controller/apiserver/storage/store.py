@@ -247,7 +247,7 @@ class Store:
             return work()
         except (sqlite3.Error, OSError) as error:
             cause = sqlite_errors.underlying(error, self._disk.probe)
-            if sqlite_errors.is_full(cause) or (sqlite_errors.may_be_space(error) and self._disk.look()):
+            if sqlite_errors.is_full(cause) or (sqlite_errors.may_be_space(error) and self._disk.check()):
                 self._disk.refused(cause)
                 raise reserve.refusal(self._disk) from error
             self.last_write_ok = False
