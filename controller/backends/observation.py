@@ -6,20 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller.api import reasons, runtimes
-
-
-@dataclass(frozen=True)
-class ObservedLease:
-    """A DHCP lease; times as RFC 3339, ``expires_at`` is "" for an infinite lease."""
-
-    address: str
-    prefix_length: int
-    gateway: str
-    dns: tuple[str, ...]
-    server: str
-    obtained_at: str
-    renewed_at: str
-    expires_at: str
+from controller.api.runtime_status import LeaseStatus
 
 
 @dataclass(frozen=True)
@@ -35,7 +22,7 @@ class ObservedInterface:
     in_order: bool = True  # name inside the runtime, address, route and resolv.conf match the spec
     detail: str = ""  # message: what does not match
     awaits: str = ""  # the reason, when it waits for something that no step can provide
-    lease: ObservedLease | None = None
+    lease: LeaseStatus | None = None
     remark: str = ""  # the reason of a warning, when it is in order
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from controller import names
 from controller.api import reasons
-from controller.api.runtime_status import InterfaceStatus, LeaseStatus, RuntimeStatus
+from controller.api.runtime_status import InterfaceStatus, RuntimeStatus
 from controller.api.runtimes import Interface, RuntimeSpec
 from controller.backends.base import Step
-from controller.backends.observation import Observed, ObservedInterface, ObservedLease
+from controller.backends.observation import Observed, ObservedInterface
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import facet
 from controller.runtimes.facets.facet import Drift, Facet, Finding
@@ -84,12 +83,8 @@ def _status(interface: ObservedInterface) -> InterfaceStatus:
         address=interface.address,
         mac_address=interface.mac_address,
         gateway=interface.gateway,
-        lease=_lease(interface.lease),
+        lease=interface.lease,
     )
-
-
-def _lease(found: ObservedLease | None) -> LeaseStatus | None:
-    return LeaseStatus(**dataclasses.asdict(found)) if found else None
 
 
 def condition(_report: Report, observed: Observed, found: Sequence[Drift]) -> Finding | None:

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from controller.api import reasons
+from controller.api.runtime_status import LeaseStatus
 from controller.backends.base import Identity
-from controller.backends.observation import ObservedInterface, ObservedLease
+from controller.backends.observation import ObservedInterface
 from controller.container_root import Process
 from controller.machinery import timestamps
 from controller.network import addresses
@@ -73,8 +74,8 @@ def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedIn
     return replace(seen, lease=_observed(lease_state.lease), remark=remark)
 
 
-def _observed(lease: Lease) -> ObservedLease:
-    return ObservedLease(
+def _observed(lease: Lease) -> LeaseStatus:
+    return LeaseStatus(
         address=str(lease.address.ip),
         prefix_length=lease.address.network.prefixlen,
         gateway=str(lease.gateway or ""),
