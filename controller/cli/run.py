@@ -10,7 +10,7 @@ from asyncio import sslproto
 import click
 
 from controller import errors, files
-from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.cli import logging as logs
 from controller.cli.options import with_settings
 from controller.settings import Settings

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from controller import errors
-from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.engine.lane import EngineLimits
 from controller.disk import Disk
 from controller.health import Liveness
 from controller.machinery.client import ApiClient

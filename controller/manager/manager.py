@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 from controller import __version__, names
-from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.health import Liveness
 from controller.machinery import kinds as core_kinds
 from controller.machinery.controller import Controller

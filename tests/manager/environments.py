@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import settings
-from controller.backends.docker.engine.limits import LIMITS
+from controller.backends.docker.engine.lane import LIMITS
 from controller.disk import Disk
 from controller.health import Liveness
 from controller.machinery.endpoint import Endpoint

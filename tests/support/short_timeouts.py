@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.engine.lane import EngineLimits
 from controller.cli import run as command
 from controller.cli.options import with_settings
 from controller.settings import Settings

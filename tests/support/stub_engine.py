@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.engine.lane import EngineLimits
 
 _TRICKLE_SECONDS = 0.2
 # Limits for a connection to the stub: one second for everything.

@@ -88,7 +88,7 @@ async def test_a_state_of_the_release_is_understood_and_rewritten(upgraded: ApiC
 @RELEASES
 def test_a_container_of_the_release_is_recognized_and_needs_no_change(release: Release) -> None:
     identity = Identity(INSTALL_ID, NAMESPACE, "full")
-    assert labels.identity(release.labels, INSTALL_ID) == identity
+    assert labels.identity_of(release.labels, INSTALL_ID) == identity
     (full,) = [each for each in release.objects if each["metadata"]["name"] == "full"]
     assert labels.made_from(release.labels) == RuntimeSpec.model_validate(full["spec"])
     assert labels.mac_addresses(release.labels) == {"lan0": "02:00:00:00:00:21"}

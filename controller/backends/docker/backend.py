@@ -20,7 +20,7 @@ from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.capabilities import Capabilities
 from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.engine.events import Events
-from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.backends.docker.facets import assemble as assemble_facets
 from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.attachments import Attachments
@@ -122,7 +122,7 @@ class DockerBackend:
         """Describe the container with this name that is not ours, "" when there is none."""
         with failures.translated():
             found = await self._containers.named(name)
-        if found is None or labels.identity(found.labels, self._install_id):
+        if found is None or labels.identity_of(found.labels, self._install_id):
             return ""
         return found.describe()
 

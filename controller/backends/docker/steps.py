@@ -8,7 +8,7 @@ from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.creator import ContainerCreator
 from controller.backends.docker.containers.lifecycle import Lifecycle
 from controller.backends.docker.containers.replacement import Replacement
-from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.engine.lane import EngineLimits
 from controller.backends.docker.facets import Facets
 from controller.backends.docker.images.images import Images
 from controller.backends.docker.networking.attachments import Attachments

@@ -135,7 +135,7 @@ class Containers:
         """The installation's containers, running or not, with their entries in the engine's list."""
         chosen = labels.selector(labels.of_install(install_id)) | filters
         entries = await self._engine.call(lambda client: client.containers(all=True, filters=chosen))
-        found = ((labels.identity(entry.get("Labels"), install_id), entry) for entry in entries)
+        found = ((labels.identity_of(entry.get("Labels"), install_id), entry) for entry in entries)
         return [(identity, entry) for identity, entry in found if identity and _has_name_of(entry, identity)]
 
     async def can_limit_memory(self) -> bool:
@@ -157,7 +157,7 @@ class Containers:
 
 def is_of(container: Container, identity: Identity) -> bool:
     """Whether the labels identify it as the runtime's."""
-    return labels.identity(container.labels, identity.install_id) == identity
+    return labels.identity_of(container.labels, identity.install_id) == identity
 
 
 def _has_name_of(entry: dict[str, Any], identity: Identity) -> bool:

@@ -82,7 +82,7 @@ def selector(labels: Mapping[str, str]) -> dict[str, list[str]]:
     return {"label": [f"{name}={value}" for name, value in labels.items()]}
 
 
-def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | None:
+def identity_of(labels: Mapping[str, str] | None, install_id: str) -> Identity | None:
     """The identity of the runtime that owns the object, None when it is not ours."""
     labels = labels or {}
     ours = of_install(install_id)
@@ -94,20 +94,20 @@ def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | No
 
 def taken_message(labels: Mapping[str, str], install_id: str) -> str:
     """The error message for a Runtime whose container name this container of ours has; "" when it is not ours."""
-    identity_ = identity(labels, install_id)
-    if identity_ is None:
+    identity = identity_of(labels, install_id)
+    if identity is None:
         return ""
-    runtime = f"Runtime {identity_.namespace}/{labels.get(names.NAME_LABEL) or identity_.device_id}"
-    return f"{runtime} owns the container {identity_.device_id}: change the deviceId of one of the two"
+    runtime = f"Runtime {identity.namespace}/{labels.get(names.NAME_LABEL) or identity.device_id}"
+    return f"{runtime} owns the container {identity.device_id}: change the deviceId of one of the two"
 
 
-def require_owner(labels: Mapping[str, str] | None, identity_: Identity, what: str) -> None:
+def require_owner(labels: Mapping[str, str] | None, identity: Identity, what: str) -> None:
     """Raise errors.Stalled(NAME_TAKEN) when another runtime of ours owns the object.
 
     Names contain only 48 bits of a hash, so that two runtimes may collide.
     """
-    other = identity(labels, identity_.install_id)
-    if other is not None and other != identity_:
+    other = identity_of(labels, identity.install_id)
+    if other is not None and other != identity:
         message = f"The {what} belongs to {other.namespace}/{other.device_id}: change the deviceId of one of the two"
         raise errors.Stalled(reasons.NAME_TAKEN, message)
 

@@ -144,7 +144,7 @@ class Lifecycle:
 
         async def remove() -> None:
             found = await self._engine.call(lambda client: client.inspect_volume(volume))
-            if labels.identity(found.get("Labels"), identity.install_id) == identity:
+            if labels.identity_of(found.get("Labels"), identity.install_id) == identity:
                 await self._engine.change(lambda client: client.remove_volume(volume))
 
         await _tolerating_absence(remove())

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 from controller import errors
 from controller.api import reasons
 from controller.backends.docker.engine.failures import Refusal
-from controller.backends.docker.engine.lane import Unanswered
-from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.engine.lane import EngineLimits, Unanswered
 from controller.machinery.backoff import Backoff
 
 T = TypeVar("T")

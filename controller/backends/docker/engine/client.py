@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from controller.backends.docker.engine.breaker import Breaker
 from controller.backends.docker.engine.capabilities import Capabilities, EngineInfo
-from controller.backends.docker.engine.lane import Lane
-from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.lane import LIMITS, EngineLimits, Lane
 from controller.backends.docker.engine.streams import Stream
 
 if TYPE_CHECKING:

@@ -92,7 +92,7 @@ class Events:
             # These events carry only the container's id, so look up which runtime it belongs to.
             return self._known.get(attributes.get("container", ""))
         container = str((event.get("Actor") or {}).get("ID", ""))
-        identity = labels.identity(attributes, self._install_id)
+        identity = labels.identity_of(attributes, self._install_id)
         if identity:
             self._exits.note(event)
         if identity and event.get("Action") == "destroy":

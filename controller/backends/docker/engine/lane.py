@@ -1,4 +1,4 @@
-"""Threads and a connection for one kind of call, so that one kind does not wait for another.
+"""Threads and a connection for one kind of call, so that one kind does not wait for another; their timeouts and sizes.
 
 A client is thread-safe and drops failed connections itself, so the lane replaces it only for another API version. The
 last thread that uses the previous client frees it, so that no connection closes during a call.
@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +22,32 @@ if TYPE_CHECKING:
     from requests import HTTPError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """Read timeouts in seconds, and the number of concurrent calls of each kind.
+
+    A stop may take its grace period plus ``change_seconds``. ``ping_seconds``: an engine that does not answer a ping
+    within this time is unreachable. ``pull_seconds``: how long a registry may be silent. ``probe_seconds``: the first
+    and the longest pause between pings of an unreachable engine. ``settle_seconds``: how long an engine that is back
+    gets to carry out earlier calls. ``pulls`` is how many images are pulled at once.
+    """
+
+    ping_seconds: int = 5
+    query_seconds: int = 20
+    change_seconds: int = 120
+    pull_seconds: int = 300
+    probe_seconds: tuple[float, float] = (0.1, 5.0)
+    settle_seconds: float = 0.5
+    queries: int = 16
+    changes: int = 16
+    stops: int = 32
+    logs: int = 16
+    pulls: int = 4
+
+
+LIMITS = EngineLimits()
 
 
 class Unanswered(Exception):  # noqa: N818 - an outcome

@@ -20,7 +20,7 @@ from controller.backends.base import Progress, Target
 from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine, url
-from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.backends.docker.engine.streams import Stream, json_lines
 from controller.backends.docker.images.pulling import Download, credentials_for, readable_name, repository_of
 

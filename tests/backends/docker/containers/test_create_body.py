@@ -183,8 +183,8 @@ def test_labels_record_how_a_container_was_created() -> None:
 
     assert labels.provenance(found) == provenance
     assert labels.made_from(found) == target(env=[{"name": "A", "value": "1"}]).spec
-    assert labels.identity(found, "install") == IDENTITY
-    assert labels.identity(found, "another") is None
+    assert labels.identity_of(found, "install") == IDENTITY
+    assert labels.identity_of(found, "another") is None
 
 
 def test_secret_values_are_in_the_environment_but_not_in_labels() -> None:
