@@ -8,10 +8,10 @@ import pytest
 
 from controller import names
 from controller.api import reasons
-from controller.api.runtime_status import InterfaceStatus, RuntimeStatus
+from controller.api.runtime_status import InterfaceStatus, LeaseStatus, RuntimeStatus
 from controller.api.runtimes import Interface, RuntimeSpec
 from controller.backends.base import Step
-from controller.backends.observation import Observed, ObservedInterface, ObservedLease
+from controller.backends.observation import Observed, ObservedInterface
 from controller.runtimes.facets import network
 from controller.runtimes.facets.facet import Drift
 from controller.runtimes.outcome import Outcome, Report
@@ -21,7 +21,15 @@ OK = RUNNING.network.interfaces[0]
 SECOND = LAN.model_copy(update={"name": "lan1", "parent_interface": "eth1"})
 WAITING = replace(OK, in_order=False, detail="no DHCP server answers", awaits=reasons.DHCP_SILENT)
 UNRENEWED = replace(OK, remark=reasons.LEASE_UNRENEWED)
-LEASE = ObservedLease("10.0.0.9", 24, "10.0.0.1", ("10.0.0.2",), "10.0.0.1", "a", "b", "")
+LEASE = LeaseStatus(
+    address="10.0.0.9",
+    prefix_length=24,
+    gateway="10.0.0.1",
+    dns=("10.0.0.2",),
+    server="10.0.0.1",
+    obtained_at="2026-01-01T00:00:00Z",
+    renewed_at="2026-01-01T01:00:00Z",
+)
 
 
 def report(observed: Observed, *interfaces: Interface) -> Report:
