@@ -58,9 +58,14 @@ async def test_it_leads_and_releases_the_lease_at_the_end(leader: Site, api_serv
     await api.close()
 
 
-def test_a_process_without_a_node_loads_neither_docker_nor_kopf() -> None:
-    code = "import sys, controller.manager.manager; print([m for m in ('docker', 'kopf') if m in sys.modules])"
-    assert command.run(sys.executable, "-c", code).stdout.strip() == "[]"
+@pytest.mark.parametrize(
+    ("role", "loaded"),
+    [("manager", []), ("link", ["socketio"]), ("pods", []), ("node", [])],
+)
+def test_a_process_loads_only_the_libraries_of_its_roles(role: str, loaded: list[str]) -> None:
+    libraries = ("docker", "kopf", "socketio")  # the first two are loaded by their threads
+    code = f"import sys, controller.manager.{role}; print([m for m in {libraries} if m in sys.modules])"
+    assert command.run(sys.executable, "-c", code).stdout.strip() == str(loaded)
 
 
 @pytest.mark.parametrize("roles", ["link,pods", "node"])
