@@ -34,7 +34,7 @@ ROOTS = (
     "authorization.SelfSubjectAccessReview", "authorization.SelfSubjectRulesReview",
     "authorization.SubjectAccessReview", "authorization.LocalSubjectAccessReview",
 )  # fmt: skip
-# Types with a special encoding; controller/apiserver/http/protobuf.py uses these names for them.
+# Types with a special encoding; controller/apiserver/compat/protobuf.py uses these names for them.
 SPECIAL = {
     "meta.Time": "time", "meta.MicroTime": "microtime", "meta.Duration": "duration", "meta.FieldsV1": "fields",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",

@@ -22,19 +22,20 @@ from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.pki import Credentials, Pki
 from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users
+from controller.apiserver.compat import registration as compat
+from controller.apiserver.compat.namespace_defaults import NamespaceDefaults
 from controller.apiserver.controllers import seed
 from controller.apiserver.controllers.backup_schedule import BackupSchedule, DailyTimer
 from controller.apiserver.controllers.disk_full import DiskFullController
 from controller.apiserver.controllers.garbage_collector import GarbageCollector
 from controller.apiserver.controllers.maintenance import Maintenance
-from controller.apiserver.controllers.namespace_defaults import NamespaceDefaults
 from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
 from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.health import Health
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.http.listener import Listener
 from controller.apiserver.http.requests import Requests
-from controller.apiserver.kinds import cluster_kinds, core_types
+from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.storage import database, erasure, recovery, replacement, sqlite_errors
@@ -74,7 +75,7 @@ class ApiServer:
         self._namespace = default_namespace
         self._clock = clock
         self._elapsed = elapsed
-        self._registry = Registry((*CORE, *cluster_kinds.resources()))
+        self._registry = Registry((*CORE, *compat.RESOURCES))
         self._advice: dict[str, Advice] = {}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
@@ -170,7 +171,7 @@ class ApiServer:
                 "shutdown": lambda: "the server is shutting down" if self._limits.stopping else "",
             },
         )
-        requests = Requests(self._registry, self._store, Reviews(policy, users), health, self._advice)
+        requests = Requests(self._registry, self._store, Reviews(policy, users), health, self._advice, compat.VIEWS)
         return FilterChain(users, policy, self._limits, requests.answer)
 
     async def stop(self) -> None:
@@ -186,7 +187,7 @@ class ApiServer:
         await self._store.close()
 
     async def _listen(self, filter_chain: FilterChain, context: ssl.SSLContext) -> None:
-        self._listener = Listener(filter_chain.answer)
+        self._listener = Listener(filter_chain.answer, decoders=compat.DECODERS)
         try:
             self._port = await self._listener.open(self._host, self._port, context)
         except OSError as error:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from controller.api import crds
-from controller.apiserver.http import protobuf
+from controller.apiserver.compat import protobuf
 from controller.apiserver.server import ApiServer
 from tests.apiserver.bodies import mutated
 from tests.apiserver.conftest import session_of

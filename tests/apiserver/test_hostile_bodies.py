@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from controller.apiserver.http import encodings, protobuf, yaml_bodies
+from controller.apiserver.compat import protobuf
+from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS
 from tests.apiserver.hostile import ACCESS, JSON, RULES, SELF_ACCESS, TOKENS, WHOAMI, YAML, send
@@ -103,7 +104,10 @@ async def test_parameters_of_a_content_type_are_not_parsed(
 
 @pytest.fixture
 def ran_alone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Per YAML conversion: True if it ran outside the event loop; False is added if two ran concurrently."""
+    """Per YAML conversion: True if it ran outside the event loop; False is added if two ran concurrently.
+
+    Watches servers that are started later.
+    """
     found: list[bool] = []
     both, loop = threading.Barrier(2), threading.get_ident()
 
@@ -117,13 +121,14 @@ def ran_alone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
         return converted
 
-    monkeypatch.setattr(yaml_bodies, "of_yaml", watched(yaml_bodies.of_yaml))
-    monkeypatch.setattr(encodings, "_to_yaml", watched(encodings._to_yaml))
+    own = request_bodies.OWN_DECODERS
+    monkeypatch.setattr(request_bodies, "OWN_DECODERS", {**own, YAML: watched(own[YAML])})
+    monkeypatch.setattr(responses, "_to_yaml", watched(responses._to_yaml))
     return found
 
 
 async def test_large_bodies_of_a_user_are_decoded_one_at_a_time_outside_the_event_loop(
-    viewer: aiohttp.ClientSession, ran_alone: list[bool]
+    ran_alone: list[bool], viewer: aiohttp.ClientSession
 ) -> None:
     body = b"a: [" + b"1," * 3000 + b"]"
     assert await asyncio.gather(*(send(viewer, WHOAMI, body, YAML) for _ in range(2))) == [201, 201]

@@ -12,7 +12,7 @@ from unittest import mock
 import aiohttp
 import pytest
 
-from controller.apiserver.http import codec
+from controller.apiserver.http import responses
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAPS, session_of, status
 
@@ -52,7 +52,7 @@ async def fill(admin: aiohttp.ClientSession) -> None:
 
 
 async def test_a_stalled_watcher_loses_its_place(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "STALLED_SECONDS", 0.1)
+    monkeypatch.setattr(responses, "STALLED_SECONDS", 0.1)
     async with session_of(server, "admin") as admin, unread(server, f"{CONFIG_MAPS}?watch=true"):
         await fill(admin)
         while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
@@ -69,8 +69,8 @@ async def test_a_response_holds_its_place_until_it_is_read(server: ApiServer) ->
 
 
 async def test_a_client_that_stops_reading_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "STALLED_SECONDS", 0.01)
+    monkeypatch.setattr(responses, "STALLED_SECONDS", 0.01)
     request = mock.Mock()
     with pytest.raises(ConnectionResetError, match="stopped reading"):
-        await codec.send(request, asyncio.get_running_loop().create_future())
+        await responses.send(request, asyncio.get_running_loop().create_future())
     request.transport.abort.assert_called_once()

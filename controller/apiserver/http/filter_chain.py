@@ -18,7 +18,7 @@ from controller.apiserver.access import attributes, audit
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import ANONYMOUS, Identity, Policy
 from controller.apiserver.access.users import Users
-from controller.apiserver.http import codec, encodings, limits
+from controller.apiserver.http import limits, responses
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.http.listener import MARK_AUTHENTICATED
 
@@ -47,7 +47,7 @@ class FilterChain:
             audit.note(request, user, attrs, answer.status, time.monotonic() - started)
             if isinstance(answer, web.Response):
                 with contextlib.suppress(ConnectionError):
-                    return await codec.deliver(request, answer)
+                    return await responses.deliver(request, answer)
         return answer
 
     async def _answer(
@@ -67,20 +67,20 @@ class FilterChain:
                 answer = await self._inner(request, attrs, user)
                 return await _finished(request, answer), user
         except failures.Failure as failure:
-            failed = codec.failed(failure)
+            failed = responses.failed(failure)
         except errors.ApiError as error:
             # A full disk is logged once, when it fills up.
             level = logging.DEBUG if isinstance(error, errors.DiskFullError) else logging.ERROR
             logger.log(level, "%s %s failed: %s", request.method, request.path, error)
-            failed = codec.failed(failures.Failure(error.code, error.reason, str(error)))
+            failed = responses.failed(failures.Failure(error.code, error.reason, str(error)))
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
-            failed = codec.failed(failures.internal("see the log of the controller"))
+            failed = responses.failed(failures.internal("see the log of the controller"))
         return await _finished(request, failed), user
 
 
 async def _finished(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
     if isinstance(answer, web.Response):
         answer.headers.update(HEADERS)
-        await encodings.encode(request, answer)
+        await responses.finish(request, answer)
     return answer

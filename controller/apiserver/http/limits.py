@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from typing import Literal
+from collections.abc import AsyncIterator, Callable
+from typing import Literal, TypeVar
 
 from aiohttp import web
 from typing_extensions import override
@@ -19,6 +19,9 @@ from typing_extensions import override
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import CONTROLLER, HEALTH, Identity
+from controller.apiserver.worker import Worker
+
+T = TypeVar("T")
 
 IN_FLIGHT = 256
 WATCHES = 256
@@ -52,6 +55,13 @@ class Turn(asyncio.Lock):
 
 
 TURN = web.RequestKey("turn", Turn)
+WORKER = web.AppKey("worker", Worker)
+
+
+async def in_turn(request: web.Request, work: Callable[[], T]) -> T:
+    """Run work in the worker thread, one job per user at a time, so that no user waits for all jobs of another."""
+    async with request[TURN]:
+        return await request.app[WORKER].run(work)
 
 
 class Share:

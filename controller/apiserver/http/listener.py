@@ -12,13 +12,16 @@ import logging
 import socket
 import ssl
 from asyncio import sslproto
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
 
-from controller.apiserver.http import codec, encodings
+from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.http.connection_limits import ConnectionLimits
+from controller.apiserver.http.limits import WORKER
+from controller.apiserver.http.request_bodies import Decoder
 from controller.apiserver.worker import Worker
 
 HANDSHAKE_SECONDS = 10.0
@@ -47,8 +50,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Listener:
     """The listening sockets and the HTTP connections accepted on them."""
 
-    def __init__(self, handler: Handler, limits: ConnectionLimits | None = None, first: float = FIRST_SECONDS) -> None:
-        """``first``: seconds between two sweeps for connections without a request."""
+    def __init__(
+        self,
+        handler: Handler,
+        limits: ConnectionLimits | None = None,
+        first: float = FIRST_SECONDS,
+        decoders: Mapping[str, Decoder] = MappingProxyType({}),
+    ) -> None:
+        """``first``: seconds between two sweeps for connections without a request. ``decoders``: of more bodies."""
         self._handler = handler
         self._connections = limits or ConnectionLimits()
         self._first = first
@@ -60,11 +69,12 @@ class Listener:
         self._handshakes: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
         self._worker = Worker()
+        self._decoders = {**request_bodies.OWN_DECODERS, **decoders}
 
     async def open(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Listen and return the port; port 0 picks a free one. Raises OSError."""
-        app = web.Application(client_max_size=codec.MAX_BODY)
-        app[encodings.WORKER] = self._worker
+        app = web.Application(client_max_size=request_bodies.MAX_BODY)
+        app[WORKER], app[request_bodies.DECODERS] = self._worker, self._decoders
         app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
         self._runner = web.AppRunner(
             app,
@@ -144,7 +154,7 @@ async def _handshake(connection: socket.socket, server: web.Server, context: ssl
         )
     except OSError:
         return None
-    transport.set_write_buffer_limits(codec.PIECE_BYTES)
+    transport.set_write_buffer_limits(responses.PIECE_BYTES)
     return protocol
 
 

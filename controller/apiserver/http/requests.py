@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -16,17 +16,16 @@ from controller.apiserver.access.authorization import Identity
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
 from controller.apiserver.documents.catalogue import Documents
 from controller.apiserver.documents.openapi import OpenApi
-from controller.apiserver.http import codec, encodings
+from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.http.health import ENDPOINTS, Health
-from controller.apiserver.http.limits import TURN
+from controller.apiserver.http.limits import TURN, WORKER
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, list_options, write_options
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store
-from controller.apiserver.verbs import scales, writing
+from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading, predicate
-from controller.apiserver.verbs.scales import Scales
 from controller.apiserver.verbs.watches import Watch
 from controller.apiserver.verbs.writing import Advice, ResourceRef, Verbs, Written
 
@@ -38,15 +37,35 @@ PATCHES = (writing.JSON_PATCH, writing.MERGE_PATCH, writing.STRATEGIC_PATCH, APP
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
+class ObjectView(Protocol):
+    """A subresource that shows and changes a part of an object in a form of its own. Raises failures.Failure."""
+
+    def of(self, resource: Resource, item: Object) -> Object:
+        """The view of a stored object."""
+
+    async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
+        """Replace the view with the body."""
+
+    async def patch(self, ref: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
+        """Patch the view by content type."""
+
+
 class Requests:
     """Handles authorized requests. Raises failures.Failure and errors.ApiError."""
 
     def __init__(
-        self, registry: Registry, store: Store, reviews: Reviews, health: Health, advice: Mapping[str, Advice]
+        self,
+        registry: Registry,
+        store: Store,
+        reviews: Reviews,
+        health: Health,
+        advice: Mapping[str, Advice],
+        views: Mapping[str, Callable[[Verbs], ObjectView]],
     ) -> None:
+        """``views``: subresources with bodies of their own, by name."""
         self._verbs = Verbs(store, advice)
         self._reading = Reading(store)
-        self._scales = Scales(self._verbs)
+        self._views = {name: view(self._verbs) for name, view in views.items()}
         self._documents = Documents(registry, health.paths())
         self._openapi = OpenApi(registry)
         self._registry = registry
@@ -65,17 +84,17 @@ class Requests:
         if attrs.verb == "watch":
             return await self._watch(request, ref)
         options = write_options.of_write(request.query, request.headers.get("User-Agent", ""), attrs.subresource)
-        form = codec.form(request)  # before any write: a 406 must not leave a change behind
-        if attrs.subresource == "scale":
-            return await self._on_scale(request, ref, options)
+        form = responses.form(request)  # before any write: a 406 must not leave a change behind
+        if view := self._views.get(attrs.subresource):
+            return await self._on_view(request, ref, options, view)
         if ref.name:
             return await self._on_object(request, ref, options, form)
         return await self._on_collection(request, ref, options, form)
 
     async def _review(self, request: web.Request, attrs: Attributes, user: Identity) -> web.Response:
-        if kind := codec.form(request).kind:
+        if kind := responses.form(request).kind:
             raise failures.not_acceptable(f"{attrs.qualified} cannot be returned as {kind}")
-        return codec.answer(self._reviews.answer(user, attrs, await codec.body(request, MAX_BODY)), 201)
+        return responses.answer(self._reviews.answer(user, attrs, await request_bodies.body(request, MAX_BODY)), 201)
 
     async def _document(self, request: web.Request) -> web.Response:
         if request.method not in ("GET", "HEAD"):
@@ -89,13 +108,13 @@ class Requests:
         document = self._documents.find(parts, aggregated=aggregated)
         if document is None:
             raise failures.unknown_path()
-        return codec.answer(document, kind=codec.DISCOVERY) if aggregated else codec.answer(document)
+        return responses.answer(document, kind=responses.DISCOVERY) if aggregated else responses.answer(document)
 
     async def _schemas(self, request: web.Request, parts: list[str]) -> web.Response:
-        found = await self._openapi.find(parts, codec.ranges(request))
+        found = await self._openapi.find(parts, responses.ranges(request))
         if found is None:
             raise failures.unknown_path()
-        return codec.published(request, found)
+        return responses.published(request, found)
 
     def _resource_ref(self, attrs: Attributes) -> ResourceRef:
         resource = self._registry.find(attrs.group, attrs.version, attrs.resource)
@@ -138,28 +157,30 @@ class Requests:
             case "PATCH":
                 done = await self._patch(request, ref, options)
             case "DELETE":
-                asked = deletions.read(await codec.body(request), request.query)
+                asked = deletions.read(await request_bodies.body(request), request.query)
                 done = await self._verbs.delete(ref, asked, replace(options, dry=asked.dry))
                 if done.type == "DELETED":
-                    return codec.answer(failures.success(ref.resource, done.object))
+                    return responses.answer(failures.success(ref.resource, done.object))
                 return await _done(request, ref.resource, done, Form().of_object)
             case _:
                 raise failures.method_not_allowed()
         return await _done(request, ref.resource, done, form.of_object)
 
-    async def _on_scale(self, request: web.Request, ref: ResourceRef, options: WriteOptions) -> web.Response:
+    async def _on_view(
+        self, request: web.Request, ref: ResourceRef, options: WriteOptions, view: ObjectView
+    ) -> web.Response:
         if request.method not in ("PUT", "PATCH"):
-            return await _shown(request, ref.resource, self._reading.get(ref), scales.of)
+            return await _shown(request, ref.resource, self._reading.get(ref), view.of)
         if request.method == "PUT":
             body, options = await _given(request, options)
-            done = await self._scales.update(ref, body, options)
+            done = await view.update(ref, body, options)
         else:
             body, options = await _given(request, options, PATCHES[:3])
-            done = await self._scales.patch(ref, body, codec.media_type(request), options)
-        return await _done(request, ref.resource, done, scales.of)
+            done = await view.patch(ref, body, request_bodies.media_type(request), options)
+        return await _done(request, ref.resource, done, view.of)
 
     async def _patch(self, request: web.Request, ref: ResourceRef, options: WriteOptions) -> Written:
-        kind = codec.media_type(request)
+        kind = request_bodies.media_type(request)
         if kind == APPLY_PATCH:
             if "fieldManager" not in request.query:
                 raise failures.manager_required()
@@ -170,7 +191,7 @@ class Requests:
     async def _delete_collection(
         self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
-        asked = deletions.read(await codec.body(request), request.query)
+        asked = deletions.read(await request_bodies.body(request), request.query)
         items, metadata = await self._reading.select(ref, list_options.of_list(request.query))
         for item in items:
             one = ResourceRef(ref.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
@@ -182,7 +203,7 @@ class Requests:
         options = list_options.of_watch(request.query)
         field = ",".join(filter(None, (options.field, f"metadata.name={ref.name}" if ref.name else "")))
         matches = predicate(ref.resource, options.label, field)
-        form, worker = codec.form(request, streaming=True), request.app[encodings.WORKER]
+        form, worker = responses.form(request, streaming=True), request.app[WORKER]
         watch = Watch(self._store, ref, matches, form, worker, request[TURN])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         async with contextlib.aclosing(watch.events(options)) as stream:
@@ -190,7 +211,7 @@ class Requests:
             with contextlib.suppress(ConnectionResetError):
                 await response.prepare(request)
                 async for line in stream:
-                    await codec.send(request, response.write(line))
+                    await responses.send(request, response.write(line))
         return response
 
 
@@ -202,7 +223,7 @@ async def _listed(
     def made() -> Object:
         return form.of_list(resource, [writing.shown(resource, item) for item in items], metadata)
 
-    return await codec.answer_about(request, items, made)
+    return await responses.answer_about(request, items, made)
 
 
 async def _done(request: web.Request, resource: Resource, done: Written, view: View) -> web.Response:
@@ -218,7 +239,7 @@ async def _shown(
     def made() -> Object:
         return view(resource, writing.shown(resource, item))
 
-    return await codec.answer_about(request, [item], made, status, warnings)
+    return await responses.answer_about(request, [item], made, status, warnings)
 
 
 def _check_verb(method: str, attrs: Attributes, resource: Resource) -> None:
@@ -233,8 +254,8 @@ def _check_verb(method: str, attrs: Attributes, resource: Resource) -> None:
 
 
 async def _given(
-    request: web.Request, options: WriteOptions, accepted: Collection[str] = codec.BODIES
+    request: web.Request, options: WriteOptions, accepted: Collection[str] | None = None
 ) -> tuple[Any, WriteOptions]:
     """The decoded body, and the options with its duplicate fields."""
-    decoded = await codec.decoded(request, accepted)
+    decoded = await request_bodies.decoded(request, accepted)
     return decoded.object, replace(options, duplicates=decoded.duplicates)

@@ -13,8 +13,8 @@ import yaml
 from yaml import events
 
 from controller.apiserver import bounds
-from controller.apiserver.http import bodies
-from controller.apiserver.http.bodies import DUPLICATES, INT_DIGITS, Decoded
+from controller.apiserver.http import json_bodies
+from controller.apiserver.http.json_bodies import DUPLICATES, INT_DIGITS, Decoded
 
 Object = dict[str, Any]
 
@@ -45,7 +45,7 @@ class RejectedError(ValueError):
 def of_yaml(raw: bytes) -> Decoded:
     """Decode YAML. JSON is YAML too, and much faster to parse. Raises ValueError and yaml.YAMLError."""
     if raw.lstrip().startswith(b"{"):
-        return bodies.of_json(raw)
+        return json_bodies.of_json(raw)
     if _DIRECTIVE.search(raw):
         raise ValueError("YAML directives are not supported")
     builder = _Builder()
@@ -143,7 +143,7 @@ def _resolved(text: str) -> Any:
     try:
         if _INTEGER.fullmatch(digits):
             return _whole(digits)
-        return bodies.number(digits) if _FLOAT.fullmatch(digits) else text
+        return json_bodies.number(digits) if _FLOAT.fullmatch(digits) else text
     except ValueError:
         return text  # a number out of range stays a string, as in Go
 
@@ -153,9 +153,9 @@ def _whole(digits: str) -> int | float:
     bare = digits.lstrip("+-")
     base = _BASES.get(bare[:2], 8 if bare[0] == "0" and len(bare) > 1 else 10)
     if base == 10:
-        return bodies.integer(digits)
+        return json_bodies.integer(digits)
     value = int(digits, base)
-    if value not in bodies.INT64:
+    if value not in json_bodies.INT64:
         raise ValueError(f"{digits[:INT_DIGITS]} is out of range")
     return value
 

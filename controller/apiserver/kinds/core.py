@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from controller.apiserver import failures
-from controller.apiserver.kinds import cluster_kinds, core_columns, core_rules, definitions, event_versions
+from controller.apiserver.kinds import core_columns, core_rules, definitions
 from controller.apiserver.kinds.resources import READ, VERBS, Resource, Selectable
 from controller.apiserver.kinds.subresources import FINALIZE, STATUS
 from controller.apiserver.schemas import identifiers
@@ -15,6 +15,7 @@ from controller.apiserver.schemas.causes import Cause
 Object = dict[str, Any]
 
 HOUR = 3600
+ALL = ("all",)  # the category of ``kubectl get all``
 UNDELETABLE = ("default", "kube-system")
 INVOLVED_OBJECT_FIELDS = tuple(
     f"involvedObject.{name}" for name in ("name", "namespace", "kind", "uid", "apiVersion", "fieldPath")
@@ -22,11 +23,6 @@ INVOLVED_OBJECT_FIELDS = tuple(
 EVENT_FIELDS = (
     *(Selectable(name) for name in (*INVOLVED_OBJECT_FIELDS, "reason", "reportingComponent", "type")),
     Selectable("source", ("source.component", "reportingComponent")),
-)
-NEW_EVENT_FIELDS = (
-    *(Selectable(name.replace("involvedObject", "regarding"), (name,)) for name in INVOLVED_OBJECT_FIELDS),
-    *(Selectable(name) for name in ("reason", "type")),
-    Selectable("reportingController", ("reportingComponent",)),
 )
 
 
@@ -106,7 +102,7 @@ SERVICE_ACCOUNTS = Resource(
     columns=core_columns.SERVICE_ACCOUNTS, requires_qualified_finalizers=True,
 )  # fmt: skip
 SERVICES = Resource(
-    "", "v1", "services", "Service", True, "service", ("svc",), cluster_kinds.ALL, verbs=READ,
+    "", "v1", "services", "Service", True, "service", ("svc",), ALL, verbs=READ,
     columns=core_columns.SERVICES,
 )  # fmt: skip
 
@@ -123,12 +119,6 @@ REVIEWS = (
 CORE: tuple[Resource, ...] = (
     NAMESPACES,
     EVENTS,
-    Resource(
-        "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
-        selectable=NEW_EVENT_FIELDS, creates_on_update=True, prepare=event_versions.to_core,
-        check=core_rules.new_event, check_change=core_rules.event_changed, present=event_versions.from_core,
-        requires_qualified_finalizers=True,
-    ),
     Resource(
         "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=(Selectable("type"),),
         prepare=_secret, check=core_rules.secret, check_change=core_rules.immutability_faults,

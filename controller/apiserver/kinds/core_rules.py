@@ -27,11 +27,9 @@ DEMANDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "kubernetes.io/dockercfg": ((".dockercfg",),),
 }
 ACCOUNT_TYPE, ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/service-account.name"
-EVENT_TYPES = ("Normal", "Warning")
 # Limits in bytes of the texts of an event; Kubernetes' messages call them characters.
 EVENT_TEXTS = {"reportingInstance": 128, "action": 128, "reason": 128, "message": 1024}
 CLUSTER_EVENTS = ("default", "kube-system")  # where events of cluster-scoped objects are stored
-EVENT_FIXED = ("involvedObject", "reason", "message", "type", "eventTime", "action", "reportingComponent")
 
 
 def config_map(item: Object) -> list[Cause]:
@@ -105,22 +103,6 @@ def _event_texts(item: Object) -> Iterator[Cause]:
             yield required(field)
         if identifiers.size(text) > most:
             yield invalid(field, "", f"can have at most {most} characters")
-
-
-def new_event(item: Object) -> list[Cause]:
-    """Faults of an events.k8s.io/v1 event in its stored form."""
-    causes = event(item) if item.get("eventTime") else [required("eventTime")]
-    if item.get("type") not in EVENT_TYPES:
-        causes.append(invalid("type", "", f"has invalid value: {item.get('type', '')}"))
-    if (series := item.get("series")) is not None and (series.get("count") or 0) < 2:
-        causes.append(invalid("series.count", "", "should be at least 2"))
-    return causes
-
-
-def event_changed(item: Object, old: Object) -> list[Cause]:
-    """Faults of a change to an events.k8s.io/v1 event."""
-    fields = [field for field in EVENT_FIXED if (item.get(field) or None) != (old.get(field) or None)]
-    return [invalid(field, item.get(field), "field is immutable") for field in fields]
 
 
 def _keys(data: Object, part: str) -> Iterator[Cause]:

@@ -10,7 +10,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
 from controller.apiserver import failures
-from controller.apiserver.http import codec
+from controller.apiserver.http import request_bodies
 
 FAULTS = (
     ConnectionResetError("Connection lost"),
@@ -25,7 +25,9 @@ async def test_an_aborted_body_is_a_bad_request(fault: Exception) -> None:
     payload = streams.StreamReader(BaseProtocol(loop), 1 << 16, loop=loop)
     payload.feed_data(b"{")
     payload.set_exception(fault)
+    app = web.Application()
+    app[request_bodies.DECODERS] = request_bodies.OWN_DECODERS
     headers = {"Content-Type": "application/json", "Content-Length": "9"}
     with pytest.raises(failures.Failure, match="disconnected") as refusal:
-        await codec.body(make_mocked_request("POST", "/", headers, payload=payload))
+        await request_bodies.body(make_mocked_request("POST", "/", headers, payload=payload, app=app))
     assert refusal.value.code == 400

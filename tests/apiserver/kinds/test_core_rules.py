@@ -1,4 +1,4 @@
-"""Rules of the built-in kinds beyond their schemas, and events of two API groups."""
+"""Rules of the built-in kinds beyond their schemas."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from controller.apiserver.kinds import core_rules, event_versions
+from controller.apiserver.kinds import core_rules
 
 ABOUT = {"metadata": {"name": "one", "namespace": "edge"}, "involvedObject": {"namespace": "edge"}}
-NEW_EVENT: dict[str, Any] = {
-    **ABOUT, "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Normal", "reason": "a", "action": "b",
-    "reportingComponent": "c", "reportingInstance": "d",
-}  # fmt: skip
 BIG = "x" * (core_rules.DATA_BYTES + 1)
 
 
@@ -73,37 +69,6 @@ def test_leases(spec: Any, expected: list[str]) -> None:
     assert fields(core_rules.lease({"spec": spec})) == expected
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, []), ({"eventTime": None}, ["eventTime"]), ({"type": "Odd"}, ["type"]), ({"series": {}}, ["series.count"]),
-        ({"series": {"count": None}}, ["series.count"]), ({"series": {"count": 2}}, []), ({"action": ""}, ["action"]),
-        ({"reportingComponent": ""}, ["reportingComponent"] * 3), ({"message": "é" * 513}, ["message"]),
-        ({"involvedObject": {"namespace": "other"}}, ["involvedObject.namespace"]),
-        ({"involvedObject": None}, ["involvedObject.namespace"]),
-    ],
-)  # fmt: skip
-def test_new_events(change: dict[str, Any], expected: list[str]) -> None:
-    assert fields(core_rules.new_event({**NEW_EVENT, **change})) == expected
-
-
 def test_an_old_event_may_lack_nearly_everything() -> None:
     assert core_rules.event(ABOUT) == []
     assert core_rules.event({"metadata": {"namespace": "default"}}) == []
-
-
-def test_what_an_event_is_about_is_fixed() -> None:
-    assert fields(core_rules.event_changed({**NEW_EVENT, "reason": "b", "message": ""}, NEW_EVENT)) == ["reason"]
-
-
-def test_an_event_survives_the_conversion_between_its_groups() -> None:
-    item = {
-        "apiVersion": "events.k8s.io/v1",
-        "regarding": {"name": "a"},
-        "note": "b",
-        "deprecatedCount": 1,
-        "type": "c",
-    }
-    core = event_versions.to_core(item, None)
-    assert core == {"apiVersion": "v1", "involvedObject": {"name": "a"}, "message": "b", "count": 1, "type": "c"}
-    assert event_versions.from_core(core) == item

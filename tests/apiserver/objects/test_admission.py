@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.apiserver import failures
+from controller.apiserver.compat import registration
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry, Resource, of_definition
 from controller.apiserver.objects import admission, strategy
@@ -16,7 +17,7 @@ from controller.apiserver.objects.write_options import WriteOptions
 from tests.apiserver.bodies import mutated, unless_refused
 from tests.conformance.conftest import DEFINITION, widget
 
-REGISTRY = Registry(CORE)
+REGISTRY = Registry((*CORE, *registration.RESOURCES))
 WIDGETS = of_definition(DEFINITION)[0]
 FULL: dict[tuple[str, str, str], dict[str, Any]] = {
     ("", "v1", "configmaps"): {

@@ -1,4 +1,4 @@
-"""The write verbs on a store: patches, server-side apply, scales, and what a full disk accepts."""
+"""The write verbs on a store: patches, server-side apply, and what a full disk accepts."""
 
 from __future__ import annotations
 
@@ -17,19 +17,13 @@ from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.reserve import Urgency
 from controller.apiserver.storage.store import Store
-from controller.apiserver.verbs import scales, urgency
-from controller.apiserver.verbs.scales import Scales
+from controller.apiserver.verbs import urgency
 from controller.apiserver.verbs.writing import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, ResourceRef, Verbs
 
 ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-SCALE = {
-    "specReplicasPath": ".spec.replicas",
-    "statusReplicasPath": ".status.replicas",
-    "labelSelectorPath": ".status.selector",
-}
 VERSION = {
     "name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": ANYTHING},
-    "subresources": {"status": {}, "scale": SCALE},
+    "subresources": {"status": {}},
 }  # fmt: skip
 SPEC = {"group": "a.b", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"}, "versions": [VERSION]}
 THINGS = of_definition({"metadata": {}, "spec": SPEC})[0]
@@ -141,26 +135,6 @@ async def test_the_last_finalizer_removes_a_deleted_object(store: Store, verbs: 
     assert (marked.type, store.get(ONE.key) is None) == ("MODIFIED", False)
     done = await verbs.patch(ONE, {"metadata": {"finalizers": None}}, MERGE_PATCH, ME)
     assert (done.type, store.get(ONE.key)) == ("DELETED", None)
-
-
-async def test_a_scale_is_a_view_of_the_object(verbs: Verbs) -> None:
-    for patch, kind in (({"spec": {"replicas": 3}}, MERGE_PATCH), ({"spec": {"replicas": 3}}, STRATEGIC_PATCH)):
-        done = await Scales(verbs).patch(THING, patch, kind, ME)
-        assert done.object["spec"] == {"a": 1, "replicas": 3}
-    shown = scales.of(THINGS, {**done.object, "status": {"replicas": 2, "selector": "a=b"}})
-    assert (shown["spec"], shown["status"]) == ({"replicas": 3}, {"replicas": 2, "selector": "a=b"})
-
-
-@pytest.mark.parametrize(
-    "scale",
-    [
-        None, {}, {"kind": "Scale", "apiVersion": "v1"}, {"kind": "Scale", "apiVersion": "autoscaling/v1", "spec": 1},
-        *({"kind": "Scale", "apiVersion": "autoscaling/v1", "spec": {"replicas": n}} for n in (-1, "1", None, True)),
-    ],
-)  # fmt: skip
-async def test_a_malformed_scale_is_refused(verbs: Verbs, scale: Any) -> None:
-    with pytest.raises(failures.Failure):
-        await Scales(verbs).update(THING, scale, ME)
 
 
 DELETED = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}

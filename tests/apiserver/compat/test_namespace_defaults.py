@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.apiserver.compat.namespace_defaults import ACCOUNT, ROOT_CA, NamespaceDefaults
 from controller.apiserver.controllers import seed
-from controller.apiserver.controllers.namespace_defaults import ACCOUNT, ROOT_CA, NamespaceDefaults
 from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
 from controller.apiserver.kinds.core import CONFIG_MAPS, CORE, NAMESPACES, SERVICE_ACCOUNTS
 from controller.apiserver.kinds.resources import Registry

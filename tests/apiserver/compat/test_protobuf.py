@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.apiserver import bounds
-from controller.apiserver.http import protobuf
+from controller.apiserver.compat import protobuf
 from controller.apiserver.kinds import core_types
 
 KINDS = [

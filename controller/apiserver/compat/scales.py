@@ -34,6 +34,10 @@ class Scales:
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
 
+    def of(self, resource: Resource, item: Object) -> Object:
+        """The scale of a stored object."""
+        return of(resource, item)
+
     async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace the scale with the body."""
         return await self._verbs.change(ref, partial(taken, ref.resource, scale=body), options)

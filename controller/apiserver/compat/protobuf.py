@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controller.apiserver import bounds
-from controller.apiserver.http import bodies
+from controller.apiserver.http import json_bodies
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core_types import Field
+from controller.apiserver.objects import representation
 
 Object = dict[str, Any]
 
-CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
+CONTENT_TYPE = representation.PROTOBUF
 MAGIC = b"k8s\x00"
 _NOTHING = memoryview(b"")
 _FIXED = {1: 8, 5: 4}  # fixed-length wire types (protobuf encoding guide) and their bytes
@@ -74,7 +75,7 @@ class _Reader:
 
     def json(self, raw: Any) -> Any:
         """Decode embedded JSON."""
-        value = bodies.of_json(_delimited(raw).tobytes()).object
+        value = json_bodies.of_json(_delimited(raw).tobytes()).object
         self._add(bounds.check(value))
         return value
 

@@ -1,78 +1,36 @@
-"""Decode request bodies (JSON, YAML, protobuf) and send responses (JSON)."""
+"""Build, encode and send responses: JSON, or YAML and gzip as the client asks.
+
+Slow work runs in the worker thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import yaml
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from controller.apiserver import failures
 from controller.apiserver.documents.openapi import EncodedDocument
-from controller.apiserver.http import bodies, encodings, protobuf, yaml_bodies
-from controller.apiserver.http.bodies import Decoded
+from controller.apiserver.http import yaml_answers
+from controller.apiserver.http.limits import WORKER, in_turn
 from controller.apiserver.objects import representation
 from controller.apiserver.objects.representation import Form
 
 Object = dict[str, Any]
 
-MAX_BODY = 3 << 20  # bytes, as in Kubernetes
-# Larger bodies are decoded in the worker thread: YAML and protobuf take twenty times as long as JSON.
-LARGE_JSON_BYTES, LARGE_BYTES = 16 << 10, 4 << 10
 PIECE_BYTES = 64 << 10  # of a response written at once, and buffered per connection
 STALLED_SECONDS = 60.0  # in which a client must read a response or a watch event
-MESSAGE_LIMIT = 500  # characters of a decoding error
-PLAIN = "identity"
+GZIP_BYTES = 128 << 10  # as in Kubernetes: below this, compression costs more than it saves
+GZIP_LEVEL = 1
+TRUE = ("1", "true")
 # Characters of all warnings; if they exceed that, of each warning.
 WARNINGS_LENGTH, WARNING_LENGTH = 4096, 256
-ABORTED = (ConnectionError, web.RequestPayloadError, http_exceptions.PayloadEncodingError)
-BODIES = (representation.JSON, representation.YAML, protobuf.CONTENT_TYPE)
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
-
-async def body(request: web.Request, limit: int = MAX_BODY) -> Any:
-    """The object in a request body; an empty one without a body. Raises failures.Failure (400, 413, 415)."""
-    return (await decoded(request, limit=limit)).object
-
-
-async def decoded(request: web.Request, accepted: Collection[str] = BODIES, limit: int = MAX_BODY) -> Decoded:
-    """Like ``body``, with duplicate fields. ``limit`` is in bytes."""
-    kind = media_type(request)
-    if request.can_read_body and kind not in accepted:
-        raise failures.unsupported_media(accepted)
-    if request.headers.get("Content-Encoding", PLAIN).lower() != PLAIN:
-        raise failures.unsupported_encoding()
-    try:
-        raw = await request.clone(client_max_size=limit).read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise failures.too_large(limit) from error
-    except ABORTED as error:  # not logged: a client could flood the log
-        raise failures.bad_request("the client disconnected before the end of the body") from error
-    if not raw:
-        return Decoded({}, ())
-    try:
-        large = len(raw) > (LARGE_JSON_BYTES if "json" in kind else LARGE_BYTES)
-        if not large:
-            return _parsed(raw, kind)
-        return await encodings.in_turn(request, partial(_parsed, raw, kind))
-    except (ValueError, yaml.YAMLError) as error:
-        raise failures.bad_request(f"the object provided is unrecognized: {str(error)[:MESSAGE_LIMIT]}") from error
-
-
-def media_type(request: web.Request) -> str:
-    """The media type of the body. Not ``request.content_type``: it parses all parameters, in quadratic time."""
-    return request.headers.get("Content-Type", representation.JSON).partition(";")[0].strip().lower()
-
-
-def _parsed(raw: bytes, kind: str) -> Decoded:
-    """Raises ValueError and yaml.YAMLError."""
-    if kind == protobuf.CONTENT_TYPE:
-        return Decoded(protobuf.decode(raw), ())
-    return yaml_bodies.of_yaml(raw) if "yaml" in kind else bodies.of_json(raw)
 
 
 async def send(request: web.Request, sending: Awaitable[None]) -> None:
@@ -150,7 +108,7 @@ async def answer_about(
 
     ``make`` and the encoding run in the worker thread if the objects are large. Raises what ``make`` raises.
     """
-    body = await request.app[encodings.WORKER].handle(objects, lambda: _encode(make()))
+    body = await request.app[WORKER].handle(objects, lambda: _encode(make()))
     return _response(body, status, warnings)
 
 
@@ -191,6 +149,43 @@ def published(request: web.Request, document: EncodedDocument) -> web.Response:
     known = {tag.value for tag in request.if_none_match or ()}
     if known & {document.tag, "*"}:
         return web.Response(status=304, headers=headers)
-    if encodings.takes_gzip(request):
+    if takes_gzip(request):
         return web.Response(body=document.packed, headers={**headers, "Content-Encoding": "gzip"})
     return web.Response(body=document.body, headers=headers)
+
+
+async def finish(request: web.Request, answer: web.Response) -> None:
+    """Encode the response in place. Leaves streams, plain text and documents that are already encoded unchanged."""
+    if answer.content_type != representation.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
+        return
+    if representation.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
+        answer.body = await in_turn(request, partial(_to_yaml, answer.body))
+        answer.headers["Content-Type"] = representation.YAML
+    elif request.query.get("pretty") in TRUE:
+        answer.body = await in_turn(request, partial(_indented, answer.body))
+    await _compress(request, answer)
+
+
+async def _compress(request: web.Request, answer: web.Response) -> None:
+    body = answer.body
+    if not isinstance(body, bytes) or len(body) < GZIP_BYTES:
+        return
+    answer.headers["Vary"] = "Accept-Encoding"
+    if takes_gzip(request):
+        answer.body = await in_turn(request, partial(gzip.compress, body, GZIP_LEVEL))
+        answer.headers["Content-Encoding"] = "gzip"
+
+
+def takes_gzip(request: web.Request) -> bool:
+    """Whether the client accepts gzip (RFC 9110, 12.5.3). Weights other than 0 do not matter: we offer only gzip."""
+    accepted = request.headers.get("Accept-Encoding", "")
+    offers = dict(offer.replace(" ", "").lower().partition(";q=")[::2] for offer in accepted.split(","))
+    return "gzip" in offers and (offers["gzip"] or "1").strip("0.") != ""
+
+
+def _to_yaml(body: bytes) -> bytes:
+    return yaml_answers.encode(json.loads(body))
+
+
+def _indented(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), indent=2).encode() + b"\n"

@@ -5,6 +5,7 @@ Clients (k9s, Helm, ``kubectl get all``) list them whether they are used or not.
 
 from __future__ import annotations
 
+from controller.apiserver.kinds.core import ALL
 from controller.apiserver.kinds.resources import AGE, READ, Resource
 
 # group/version, plural, kind, scope (n: namespaced), short names - as Kubernetes 1.35 serves them.
@@ -52,7 +53,6 @@ IN_ALL = {
     "pods", "replicationcontrollers", "daemonsets", "deployments", "replicasets", "statefulsets",
     "horizontalpodautoscalers", "cronjobs", "jobs",
 }  # fmt: skip
-ALL = ("all",)
 
 
 def resources() -> tuple[Resource, ...]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.apiserver import bounds
-from controller.apiserver.http import bodies, yaml_bodies
+from controller.apiserver.http import json_bodies, yaml_bodies
 
 MEGABYTES = 3 << 20
 # Characters that YAML and JSON both accept unescaped: no control characters, no Unicode line breaks.
@@ -39,7 +39,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 def test_json_that_kubernetes_rejects_is_rejected(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        bodies.of_json(raw)
+        json_bodies.of_json(raw)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_keys_become_strings() -> None:
 @given(value=VALUES)
 def test_any_json_value_round_trips(kind: str, value: Any) -> None:
     if kind == "json":
-        assert bodies.of_json(json.dumps(value).encode()).object == value
+        assert json_bodies.of_json(json.dumps(value).encode()).object == value
     else:
         # Quoted as in JSON; plain scalars are tested above.
         assert yaml_bodies.of_yaml(b"- " + json.dumps(value, ensure_ascii=False).encode()).object == [value]
@@ -90,7 +90,7 @@ def test_any_json_value_round_trips(kind: str, value: Any) -> None:
 
 @given(raw=st.binary(max_size=200) | st.text("[]{}\"\\,:-?&*!|>%' \n\tab01.<~", max_size=60).map(str.encode))
 def test_any_bytes_are_decoded_or_rejected(raw: bytes) -> None:
-    for read in (bodies.of_json, yaml_bodies.of_yaml):
+    for read in (json_bodies.of_json, yaml_bodies.of_yaml):
         try:
             found = read(raw)
         except (ValueError, yaml.YAMLError):
@@ -99,7 +99,7 @@ def test_any_bytes_are_decoded_or_rejected(raw: bytes) -> None:
 
 
 def test_duplicate_fields_are_reported_with_their_paths() -> None:
-    found = bodies.of_json(b'{"a":{"x":1,"x":2},"a":1,"b":[{"y":1},{"y":1,"y":2}]}')
+    found = json_bodies.of_json(b'{"a":{"x":1,"x":2},"a":1,"b":[{"y":1},{"y":1,"y":2}]}')
     assert found.duplicates == ('duplicate field "a"', 'duplicate field "b[1].y"')
     assert yaml_bodies.of_yaml(b"a: 1\nb: {c: 1, c: 2}\n").duplicates == ('line 2: key "c" already set in map',)
 
@@ -107,24 +107,24 @@ def test_duplicate_fields_are_reported_with_their_paths() -> None:
 @pytest.mark.parametrize(
     ("read", "raw"),
     [
-        (bodies.of_json, b"{" + b",".join(b'"k%d":1' % (number // 2) for number in range(40_000)) + b"}"),
+        (json_bodies.of_json, b"{" + b",".join(b'"k%d":1' % (number // 2) for number in range(40_000)) + b"}"),
         (yaml_bodies.of_yaml, b"".join(b"k%d: 1\n" % (number // 2) for number in range(40_000))),
     ],
 )
 def test_the_number_of_reported_duplicates_is_bounded(read: Any, raw: bytes) -> None:
     found = read(raw)
     assert len(found.object) == 20_000
-    assert len(found.duplicates) == bodies.DUPLICATES
+    assert len(found.duplicates) == json_bodies.DUPLICATES
 
 
 @pytest.mark.parametrize(
     ("read", "raw"),
     [
-        (bodies.of_json, b"[" * MEGABYTES),
-        (bodies.of_json, b"[" + b"[]," * (MEGABYTES // 3)),
-        (bodies.of_json, b"[" + b"{}," * (MEGABYTES // 3)),
-        (bodies.of_json, b'"",' * (MEGABYTES // 3)),
-        (bodies.of_json, b'{"a":' * 200 + b"1" + b"}" * 200),
+        (json_bodies.of_json, b"[" * MEGABYTES),
+        (json_bodies.of_json, b"[" + b"[]," * (MEGABYTES // 3)),
+        (json_bodies.of_json, b"[" + b"{}," * (MEGABYTES // 3)),
+        (json_bodies.of_json, b'"",' * (MEGABYTES // 3)),
+        (json_bodies.of_json, b'{"a":' * 200 + b"1" + b"}" * 200),
         (yaml_bodies.of_yaml, b"- a\n" * (MEGABYTES // 4)),
         (yaml_bodies.of_yaml, b"- " * (MEGABYTES // 2)),
         (yaml_bodies.of_yaml, b"- ? a\n" * (MEGABYTES // 6)),
@@ -144,7 +144,7 @@ def test_too_many_values_or_levels_are_rejected_before_they_take_memory(read: An
     "raw", [json.dumps({"a": "[{," * 100_000}).encode(), json.dumps({"a": '{"b":"c"}' * 50_000}).encode()]
 )
 def test_brackets_and_quotes_within_strings_are_not_counted(raw: bytes) -> None:
-    assert len(bodies.of_json(raw).object["a"]) >= 300_000
+    assert len(json_bodies.of_json(raw).object["a"]) >= 300_000
 
 
 def test_an_object_is_measured_without_recursion() -> None:
