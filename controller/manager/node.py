@@ -44,6 +44,7 @@ from controller.nodes.pod_containers import PodContainers
 from controller.nodes.proxy import Proxy
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import EventSources
+from controller.runtimes.facets.devices import SERIAL_DEVICE
 from controller.runtimes.scope import Scope
 from controller.state import LEASES, METRICS, PASSTHROUGH
 
@@ -126,7 +127,7 @@ class Node:
             "the engine's events": partial(sources.follow_engine, partial(self.tracker.watched, host.backend), contact),
             "the leases": partial(sources.follow_runtimes, host.leases.changes),
             "the address conflicts": partial(sources.follow_runtimes, host.guard.changes),
-            "the serial devices": sources.follow_devices(host.devices.refresh).run,
+            "the serial devices": sources.follow_devices(SERIAL_DEVICE, host.devices.refresh).run,
             "the host's network changes": partial(
                 sources.follow_network, partial(changes.differences, host.interfaces.fingerprint)
             ),

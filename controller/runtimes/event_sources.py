@@ -20,8 +20,9 @@ from controller.machinery.controller import Controller
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
+from controller.network.parents import with_lower_interfaces
 from controller.runtimes.engine_contact import EngineContact
-from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.keys import INTERFACE, Key, KeyIndex
 from controller.runtimes.scope import Scope
 
 log = logging.getLogger(__name__)
@@ -77,24 +78,25 @@ class EventSources:
         before: dict[str, LinkState] = {}
         async with aclosing(changes()) as bursts:
             async for _ in bursts:
-                parents = self._index.parents()
-                names: frozenset[str] = frozenset().union(*parents.values())
+                # A VLAN depends on its lower interface.
+                needed = {key: with_lower_interfaces(names) for key, names in self._index.needing(INTERFACE).items()}
+                names: set[str] = set().union(*needed.values())
                 now = await asyncio.to_thread(_states, names, state)
                 changed = {name for name in names if before.get(name, ABSENT) != now[name]}
                 before = now
-                self._add(*(key for key, needed in parents.items() if needed & changed))
+                self._add(*(key for key, own in needed.items() if own & changed))
 
-    def follow_devices(self, refresh: Callable[[], Awaitable[bool]]) -> Controller:
-        """Add the keys of all Runtimes with serial ports after ``refresh``, a scan, has found a change.
+    def follow_devices(self, kind: str, refresh: Callable[[], Awaitable[bool]]) -> Controller:
+        """Add the keys of all Runtimes that need devices of this kind after ``refresh``, a scan, has found a change.
 
         Polling needs no udev: a scan takes a tenth of a millisecond and also works in a container.
         """
 
         async def scan() -> None:
             if await refresh():
-                self._add(*self._index.with_devices())
+                self._add(*self._index.needing(kind))
 
-        return Controller("find the serial devices", scan, period=SCAN_SECONDS)
+        return Controller(f"find the {kind}s", scan, period=SCAN_SECONDS)
 
     def _add(self, *keys: Key | None) -> None:
         for key in keys:

@@ -18,29 +18,33 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class Need(NamedTuple):
+    """Something of the host that a Runtime depends on, by kind and name: a change of it needs a pass."""
+
+    kind: str
+    name: str
+
+
+INTERFACE = "interface"
+
+
 class KeyIndex:
     """Identities and keys of the Runtimes of this node; each pass updates it."""
 
     def __init__(self) -> None:
         self._keys: dict[Identity, Key] = {}
         self._identities: dict[Key, Identity] = {}
-        self._parents: dict[Key, frozenset[str]] = {}
-        self._with_devices: set[Key] = set()
+        self._needs: dict[Key, frozenset[Need]] = {}
 
-    def remember(self, identity: Identity, key: Key, parents: Iterable[str] = (), *, devices: bool = False) -> None:
-        """Add or update a Runtime. ``devices``: it has serial ports."""
+    def remember(self, identity: Identity, key: Key, needs: Iterable[Need] = ()) -> None:
+        """Add or update a Runtime."""
         self._keys[identity] = key
         self._identities[key] = identity
-        self._parents[key] = frozenset(parents)
-        if devices:
-            self._with_devices.add(key)
-        else:
-            self._with_devices.discard(key)
+        self._needs[key] = frozenset(needs)
 
     def forget(self, key: Key) -> None:
         """Remove a Runtime that no longer exists."""
-        self._parents.pop(key, None)
-        self._with_devices.discard(key)
+        self._needs.pop(key, None)
         identity = self._identities.pop(key, None)
         if identity is not None and self._keys.get(identity) == key:
             del self._keys[identity]
@@ -58,10 +62,7 @@ class KeyIndex:
         """All Runtimes that were seen and still exist."""
         return list(self._identities)
 
-    def with_devices(self) -> list[Key]:
-        """All Runtimes with serial ports."""
-        return list(self._with_devices)
-
-    def parents(self) -> dict[Key, frozenset[str]]:
-        """The parent interfaces each Runtime needs."""
-        return dict(self._parents)
+    def needing(self, kind: str) -> dict[Key, frozenset[str]]:
+        """The Runtimes that need something of this kind, and its names."""
+        named = {key: frozenset(need.name for need in needs if need.kind == kind) for key, needs in self._needs.items()}
+        return {key: names for key, names in named.items() if names}

@@ -11,7 +11,6 @@ from controller.api.runtime_status import RuntimeStatus
 from controller.backends import base
 from controller.machinery import model
 from controller.machinery.event_recorder import Subject
-from controller.network import parents
 from controller.runtimes.keys import Key
 
 
@@ -38,13 +37,6 @@ def target(install_id: str, runtime: runtimes.Runtime, rival: str = "") -> base.
 def subject(key: Key, uid: str) -> Subject:
     """The object that events about the Runtime refer to."""
     return Subject(kinds.RUNTIMES, key.name, key.namespace, uid)
-
-
-def parent_interfaces(runtime: runtimes.Runtime) -> set[str]:
-    """The host interfaces it needs, including a dedicated one and the lower interfaces of VLANs."""
-    dedicated = runtime.spec.dedicated_interface
-    named = (interface.parent_interface for interface in runtime.spec.interfaces)
-    return parents.with_lower_interfaces(named) | ({dedicated} if dedicated else set())
 
 
 def fault(error: pydantic.ValidationError) -> str:

@@ -16,6 +16,7 @@ from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.runtimes import objects, status
 from controller.runtimes import outcome as outcomes
 from controller.runtimes.admission import Admission, Admitted, Outage, Refused
+from controller.runtimes.facets.table import FACETS
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.outcome import Outcome, Report
@@ -148,9 +149,7 @@ class Reconciler:
     ) -> ReconcileContext:
         api, runtime = self._dependencies.api, admitted.runtime
         target = objects.target(self._install_id, runtime, admitted.rival)
-        self._index.remember(
-            target.identity, key, objects.parent_interfaces(runtime), devices=bool(runtime.spec.serial_ports)
-        )
+        self._index.remember(target.identity, key, (need for facet in FACETS for need in facet.needs(runtime.spec)))
         return ReconcileContext(
             runtime=runtime,
             target=target,

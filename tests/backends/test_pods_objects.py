@@ -11,7 +11,7 @@ import pytest
 from controller import errors, names
 from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
-from controller.backends.pods import lifecycle, manifests, multus, naming
+from controller.backends.pods import manifests, multus, naming, unsupported
 from controller.network import addresses
 
 IDENTITY = Identity("install", "edge", "plc1")
@@ -255,6 +255,6 @@ def test_a_pod_records_its_spec_and_image() -> None:
 )
 def test_unsupported_features_are_refused(spec: dict[str, Any], reason: str) -> None:
     with pytest.raises(errors.Stalled) as refused:
-        lifecycle.refuse_impossible(target(**spec).spec)
+        unsupported.refuse(target(**spec).spec)
 
     assert refused.value.reason == reason

@@ -17,7 +17,7 @@ from controller.machinery.event_recorder import Subject
 from controller.machinery.kinds import Kind
 from controller.network.interfaces import LinkState
 from controller.runtimes.event_sources import EventSources, Resync
-from controller.runtimes.keys import Key
+from controller.runtimes.keys import INTERFACE, Key, Need
 from controller.runtimes.scope import Scope
 from tests.runtimes.harness import IDENTITY, KEY, Harness
 
@@ -98,14 +98,14 @@ async def test_the_event_source_does_not_log_the_engines_return(
 
 
 async def test_a_changed_parent_interface_adds_only_the_runtimes_that_need_it(harness: Harness, keys: Keys) -> None:
-    harness.index.remember(IDENTITY, KEY, ["eth0"])
-    harness.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER, ["eth1"])
+    harness.index.remember(IDENTITY, KEY, [Need(INTERFACE, "eth0")])
+    harness.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER, [Need(INTERFACE, "eth1.7")])
     changed = asyncio.Queue[dict[str, int]]()
     host: dict[str, int] = {}
 
     def state(name: str) -> LinkState:
-        number = abs(host[name])
-        return LinkState(number, up=number > 0, carrier=host[name] > 0)
+        number = abs(host.get(name, 0))
+        return LinkState(number, up=number > 0, carrier=host.get(name, 0) > 0)
 
     async def changes() -> AsyncGenerator[None, None]:
         while True:

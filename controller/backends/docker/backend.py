@@ -62,7 +62,7 @@ class DockerBackend:
         self._parts = parts = assemble(engine, install_id, internal_pool, host, parents)
         self._containers = containers = parts.containers
         attachments, exits = Attachments(parts), ContainerExits()
-        facets = assemble_facets(parts, attachments, interface_kind)
+        facets = assemble_facets(parts, host, attachments, interface_kind)
         self._steps = Steps(
             parts, attachments, facets, install_id, settle_seconds=settle_seconds, pids_limit=pids_limit, limits=limits
         )

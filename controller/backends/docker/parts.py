@@ -7,7 +7,6 @@ from functools import partial
 from ipaddress import IPv4Network
 
 from controller.backends.docker.containers.inventory import Containers
-from controller.backends.docker.devices.serial_ports import SerialPorts
 from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.address_registry import AddressRegistry
@@ -26,7 +25,6 @@ class Parts:
     containers: Containers
     networks: Networks
     address_registry: AddressRegistry
-    ports: SerialPorts
     leasing: DhcpLeases
     dedication: DedicatedInterfaces
     parents: Parents
@@ -43,7 +41,6 @@ def assemble(
         containers=containers,
         networks=networks,
         address_registry=AddressRegistry(host.guard),
-        ports=SerialPorts(containers, host.devices),
         leasing=DhcpLeases(host.leases),
         dedication=DedicatedInterfaces(host.passthrough, networks, partial(interfaces.snapshot, include_virtual=True)),
         parents=parents or Parents(install_id, is_internal=interfaces.is_internal),

@@ -33,7 +33,7 @@ class Steps:
         self._facets = facets
         self._install_id = install_id
         images = Images(parts.engine, parts.containers, limits)
-        creator = ContainerCreator(parts, images, pids_limit)
+        creator = ContainerCreator(parts, facets, images, pids_limit)
         self._lifecycle = lifecycle = Lifecycle(parts.engine, parts.containers, creator, attachments, parts.dedication)
         replacement = Replacement(parts.containers, creator, lifecycle, attachments, images, settle_seconds)
         self._actions = base.Actions(

@@ -9,9 +9,9 @@ import logging
 from typing import Any
 
 from controller import errors, names
-from controller.api import reasons, runtimes
+from controller.api import reasons
 from controller.backends.base import Identity, Target
-from controller.backends.pods import manifests, naming, observation
+from controller.backends.pods import manifests, naming, unsupported
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads, escaped
 from controller.machinery import kinds as core_kinds
@@ -31,7 +31,7 @@ class Lifecycle:
 
     async def create(self, target: Target) -> None:
         """Create everything but the pod. Raises errors.Stalled for features that pods do not support."""
-        refuse_impossible(target.spec)
+        unsupported.refuse(target.spec)
         await self._workloads.ensure_dependencies(target)
         await self._workloads.create(target, image_of(target))
         log.info("Created workload %s", naming.workload(target.identity), extra={"runtime": target.name})
@@ -147,14 +147,6 @@ class Lifecycle:
         whole = manifests.limits(await self._workloads.capacity(pod.node))
         given = {name: whole[name] for name in limits_now} | desired.get("limits", {})
         return {**desired, "limits": given}
-
-
-def refuse_impossible(spec: runtimes.RuntimeSpec) -> None:
-    """Raise errors.Stalled for features that pods do not support."""
-    if spec.serial_ports:
-        raise errors.Stalled(reasons.DEVICES_UNSUPPORTED, observation.DEVICES)
-    if spec.dedicated_interface:
-        raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, observation.DEDICATED)
 
 
 def image_of(target: Target) -> str:

@@ -11,20 +11,14 @@ from controller.backends.base import Target
 from controller.backends.observation import (
     Blocker,
     Observed,
-    ObservedDedicated,
-    ObservedDevice,
     ObservedImage,
     ObservedNetwork,
 )
-from controller.backends.pods import manifests, multus, naming, readings
+from controller.backends.pods import manifests, multus, naming, readings, unsupported
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
 from controller.machinery import object_names
-
-REALTIME = "Kubernetes cannot set the limits rtprio and memlock: the pod gets the capabilities SYS_NICE and IPC_LOCK"
-DEVICES = "Pods do not support serial devices: run this Runtime with spec.backend Docker on the node that has them"
-DEDICATED = "Pods do not support dedicated interfaces: use spec.interfaces, or spec.backend Docker"
 
 
 class Observer:
@@ -46,7 +40,7 @@ class Observer:
                 return Observed(foreign=f"the {kind} {found['metadata']['name']} in {identity.namespace}")
         if workload is None:
             return Observed(leftovers=service is not None)
-        return await self._observed(target, workload, pod, service)
+        return unsupported.observe(target.spec, await self._observed(target, workload, pod, service))
 
     async def _observed(
         self, target: Target, workload: dict[str, Any], pod: Pod | None, service: dict[str, Any] | None
@@ -76,12 +70,8 @@ class Observer:
                 internal_ip=str(pod.status.get("podIP") or "") if pod else "",
                 internal_attached=service is not None and manifests.serves(target, service),
             ),
-            devices=_devices(target.spec),
-            dedicated=ObservedDedicated(DEDICATED if target.spec.dedicated_interface else ""),
-            start_blockers=((reasons.SPEC_IMPOSSIBLE, DEDICATED),) if target.spec.dedicated_interface else (),
             limits=await self._limits(target, pod, desired),
             predecessor=(workload["metadata"].get("annotations") or {}).get(names.PREDECESSOR, ""),
-            warnings=_warnings(target.spec),
             blocker=await self._blocker(pod, program.state),
         )
 
@@ -124,15 +114,3 @@ def _image(given: Any, program: readings.Program) -> str:
 def _health(pod: Pod | None) -> str:
     """The readiness probe's result; never "unhealthy", because a program that does not answer may still control."""
     return "healthy" if pod and pod.ready else "starting"
-
-
-def _warnings(spec: runtimes.RuntimeSpec) -> tuple[tuple[str, str], ...]:
-    return ((reasons.REALTIME_BY_CAPABILITIES, REALTIME),) if spec.realtime.enabled else ()
-
-
-def _devices(spec: runtimes.RuntimeSpec) -> tuple[ObservedDevice, ...]:
-    """Serial ports that were added to the spec after the pod's creation; it keeps running without them."""
-    return tuple(
-        ObservedDevice(port.name, in_order=False, detail=DEVICES, awaits=reasons.DEVICES_UNSUPPORTED)
-        for port in spec.serial_ports
-    )

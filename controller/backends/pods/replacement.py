@@ -12,7 +12,7 @@ import logging
 from controller import errors, names
 from controller.api import reasons
 from controller.backends.base import Target
-from controller.backends.pods import lifecycle, manifests, multus, readings
+from controller.backends.pods import lifecycle, manifests, multus, readings, unsupported
 from controller.backends.pods.lifecycle import Lifecycle
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
@@ -33,7 +33,7 @@ class Replacement:
 
     async def replace(self, target: Target) -> None:
         """Replace the pod. Raises errors.Stalled(REPLACE_FAILED) after a rollback."""
-        lifecycle.refuse_impossible(target.spec)
+        unsupported.refuse(target.spec)
         image, identity = lifecycle.image_of(target), target.identity
         await self._workloads.require(identity)
         await self._workloads.ensure_dependencies(target)

@@ -12,6 +12,12 @@ from controller.backends.observation import Observed
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import facet
 from controller.runtimes.facets.facet import Drift, Facet, Release
+from controller.runtimes.keys import INTERFACE, Need
+
+
+def needs(spec: RuntimeSpec) -> list[Need]:
+    """The interface itself."""
+    return [Need(INTERFACE, spec.dedicated_interface)] if spec.dedicated_interface else []
 
 
 def drift(_spec: RuntimeSpec, observed: Observed) -> list[Drift]:
@@ -39,7 +45,12 @@ def release(observed: Observed) -> Release | None:
 
 
 FACET = Facet(
-    drift=drift, preparation=preparation, repair=repair, release=release, drift_condition=names.NETWORK_ATTACHED
+    needs=needs,
+    drift=drift,
+    preparation=preparation,
+    repair=repair,
+    release=release,
+    drift_condition=names.NETWORK_ATTACHED,
 )
 
 

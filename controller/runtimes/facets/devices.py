@@ -14,7 +14,15 @@ from controller.backends.observation import Observed, ObservedDevice
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import facet
 from controller.runtimes.facets.facet import Drift, Facet, Finding
+from controller.runtimes.keys import Need
 from controller.runtimes.outcome import Outcome, Report, of_reason
+
+SERIAL_DEVICE = "serial device"
+
+
+def needs(spec: RuntimeSpec) -> list[Need]:
+    """The devices."""
+    return [Need(SERIAL_DEVICE, port.device_id) for port in spec.serial_ports]
 
 
 def blocker(observed: Observed) -> Outcome | None:
@@ -76,6 +84,7 @@ def condition(_report: Report, observed: Observed, found: Sequence[Drift]) -> Fi
 
 FACET = Facet(
     spec_fields=frozenset({"serial_ports"}),
+    needs=needs,
     blocker=blocker,
     drift=drift,
     expires=expires,

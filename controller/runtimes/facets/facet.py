@@ -12,6 +12,7 @@ from controller.backends.base import Step
 from controller.backends.observation import Observed
 from controller.machinery.conditions import ConditionStatus
 from controller.runtimes.desired import Desired
+from controller.runtimes.keys import Need
 from controller.runtimes.outcome import Outcome, Report
 
 
@@ -66,6 +67,9 @@ class Facet:
 
     spec_fields: frozenset[str] = frozenset()
     """The fields of the spec, in Python's spelling, that may explain a new container."""
+
+    needs: Callable[[RuntimeSpec], Sequence[Need]] = _nothing
+    """What it needs of the host."""
 
     refusal: Callable[[Desired], Outcome | None] = _none
     """Why a setting forbids to apply the spec; what runs already is left running."""

@@ -14,7 +14,13 @@ from controller.backends.observation import Observed, ObservedInterface
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import facet
 from controller.runtimes.facets.facet import Drift, Facet, Finding
+from controller.runtimes.keys import INTERFACE, Need
 from controller.runtimes.outcome import Outcome, Report, of_reason
+
+
+def needs(spec: RuntimeSpec) -> list[Need]:
+    """The parent interfaces."""
+    return [Need(INTERFACE, interface.parent_interface) for interface in spec.interfaces]
 
 
 def missing(observed: Observed) -> Outcome | None:
@@ -102,6 +108,7 @@ def condition(_report: Report, observed: Observed, found: Sequence[Drift]) -> Fi
 
 FACET = Facet(
     spec_fields=frozenset({"interfaces"}),
+    needs=needs,
     blocker=missing,
     missing=missing,
     drift=drift,

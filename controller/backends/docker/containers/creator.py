@@ -16,9 +16,10 @@ from typing import Any
 from controller import errors
 from controller.api import reasons
 from controller.backends.base import Progress, Target
-from controller.backends.docker.containers import create_body, labels, rights
+from controller.backends.docker.containers import create_body, labels
 from controller.backends.docker.containers.inventory import Container, is_of
 from controller.backends.docker.engine import failures
+from controller.backends.docker.facets import Facets
 from controller.backends.docker.images import pulling
 from controller.backends.docker.images.images import Images
 from controller.backends.docker.networking import endpoint_plan
@@ -33,12 +34,12 @@ log = logging.getLogger(__name__)
 class ContainerCreator:
     """Creates containers. Remembers for the life of the process that the host refuses realtime."""
 
-    def __init__(self, parts: Parts, images: Images, pids_limit: int) -> None:
+    def __init__(self, parts: Parts, facets: Facets, images: Images, pids_limit: int) -> None:
         self._engine = parts.engine
         self._networks = parts.networks
         self._containers = parts.containers
         self._address_registry = parts.address_registry
-        self._ports = parts.ports
+        self._facets = facets
         self._parents = parts.parents
         self._images = images
         self._pids_limit = pids_limit
@@ -102,7 +103,7 @@ class ContainerCreator:
             provenance,
             connected,
             await self._engine.capabilities(),
-            rights.at_creation(self._ports.rules(target.spec), self._pids_limit),
+            self._facets.at_creation(target, self._pids_limit),
             has_ipv6=await asyncio.to_thread(_IPV6.exists),
         )
 
