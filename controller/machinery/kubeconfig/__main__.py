@@ -136,15 +136,19 @@ def _loaded(loader: Any, user: Entry, folder: Path) -> Entry:
         vars(module)["subprocess"] = SimpleNamespace(Popen=Plugin, PIPE=subprocess.PIPE)
     try:
         loader.load_and_set(read)
-    except AttributeError as error:  # of a library for Google that is not installed
-        raise _without_token(user) from error
+    except ConfigException:
+        raise
+    except Exception as error:
+        if "auth-provider" not in user:
+            raise
+        raise _without_token(user, type(error).__name__) from error
     header = str(read.api_key.get("BearerToken", ""))
     if complaints.found:
         raise UnusableError(f"the credential plugin {_plugin(user)} failed: {_without_prefix(complaints.found[0])}")
     if not read.host:
         raise UnusableError("its cluster has no server: complete it")
     if "auth-provider" in user and not header:
-        raise _without_token(user)
+        raise _without_token(user, "unusable")
     scheme, _, token = header.partition(" ")
     if any(not 32 < ord(character) < 127 for character in token.strip()):
         raise UnusableError("its token has characters that no token has: create it again")
@@ -160,9 +164,10 @@ def _loaded(loader: Any, user: Entry, folder: Path) -> Entry:
     }
 
 
-def _without_token(user: Entry) -> UnusableError:
+def _without_token(user: Entry, cause: str) -> UnusableError:
     name = (user.get("auth-provider") or {}).get("name")
-    return UnusableError(f"the auth-provider {name} gives no token: use a credential plugin (exec) instead")
+    remedy = "check its provider and log in again, or use a credential plugin (exec)"
+    return UnusableError(f"the auth-provider {name} gives no token ({cause}): {remedy}")
 
 
 def _certificates(read: SimpleNamespace, folder: Path) -> Entry:
