@@ -22,7 +22,7 @@ from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
 from tests.apiserver.storage.test_store import key, thing
 from tests.support import small_disk
-from tests.support.site import eventually
+from tests.support.edge_host import eventually
 from tests.support.small_disk import SmallDisk
 
 STATUS_BYTES = 4000

@@ -20,8 +20,8 @@ from controller.network.interface_passthrough import InterfacePassthrough
 from tests.backends.conftest import BackendHarness, NewBackend, interface
 from tests.backends.inside import changed, links_of
 from tests.support.command import run
+from tests.support.edge_host import eventually
 from tests.support.lan import Lan
-from tests.support.site import eventually
 
 pytestmark = pytest.mark.docker
 

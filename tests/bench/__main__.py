@@ -16,9 +16,9 @@ from tests.bench import api, devices, failover, healing, leases, many, measures,
 from tests.cluster.programs import Unavailable
 from tests.support import image
 from tests.support.dockerd import Engine
+from tests.support.edge_host import AGENT, EdgeHost
 from tests.support.lan import Lan
 from tests.support.serial_port import Host
-from tests.support.site import AGENT, Site
 
 WIDTH = 48
 
@@ -34,33 +34,33 @@ def say(text: str) -> None:
     print(f"# {text}", file=sys.stderr, flush=True)
 
 
-async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namespace) -> list[tuple[str, str, str]]:
+async def measure(edge: EdgeHost, lan: Lan, engine: Engine, options: argparse.Namespace) -> list[tuple[str, str, str]]:
     """Measure everything; return rows of (what, goal, measured)."""
     rows = []
     began = time.perf_counter()
-    await site.start()
+    await edge.start()
     rows.append(("start to connected", "<= 1.5 s", f"{time.perf_counter() - began:.2f} s"))
     say(f"create compared with raw Docker, {options.rounds} rounds of each")
-    creation = await measures.creation(site, lan, engine, options.rounds)
+    creation = await measures.creation(edge, lan, engine, options.rounds)
     ratio = statistics.median(creation.ours) / statistics.median(creation.raw)
     rows.append(("raw Docker: create to running", "", milliseconds(creation.raw)))
     rows.append(("create command to running", "", milliseconds(creation.ours)))
     rows.append(("... as a multiple of raw", "<= 1.25", f"{ratio:.2f}"))
     rows.append(("answer to create_new_runtime", "p50 <= 6 ms", milliseconds(creation.answers)))
     say(f"{options.runtimes} runtimes")
-    await measures.populate(site, lan, options.runtimes)
-    idle = await measures.idle(site, options.seconds)
+    await measures.populate(edge, lan, options.runtimes)
+    idle = await measures.idle(edge, options.seconds)
     rows.append((f"memory with {options.runtimes} runtimes", "<= 100 MB", f"{idle.resident_mib:.0f} MiB"))
     rows.append((f"idle CPU with {options.runtimes} runtimes", "<= 1 %", f"{idle.cpu_percent:.2f} % of a core"))
     say(f"heartbeats over {options.seconds} s while runtimes come and go")
-    gaps = await measures.heartbeat_gaps(site, lan, options.seconds)
+    gaps = await measures.heartbeat_gaps(edge, lan, options.seconds)
     span = f"{min(gaps):.3f} to {max(gaps):.3f} s (n {len(gaps)})"
     rows.append(("heartbeat gaps under load", "5.00 +- 0.10 s", span))
     say(f"{options.cycles} creates and deletes")
-    leaks = await measures.leaks(site, lan, engine, options.cycles)
+    leaks = await measures.leaks(edge, lan, engine, options.cycles)
     rows.append((f"left after {options.cycles} creates and deletes", "nothing", leaks))
     say(f"{options.healing} runtimes, their parent unplugged and plugged in again")
-    rows += await healing.parent_return(site, lan, options.healing)
+    rows += await healing.parent_return(edge, lan, options.healing)
     return rows
 
 
@@ -140,15 +140,15 @@ async def measure_controller(options: argparse.Namespace) -> list[tuple[str, str
         cloud = Cloud(directory / "cloud")
         await cloud.start()
         certificates = await cloud.enroll(AGENT)
-        site = Site(directory, engine.url, cloud, certificates, image.REPOSITORY, "1")
+        edge = EdgeHost(directory, engine.url, cloud, certificates, image.REPOSITORY, "1")
         host = Host(directory / "host")
-        site.environment |= {"EDGE_DEV_DIR": str(host.roots.dev), "EDGE_SYS_DIR": str(host.roots.sys)}
+        edge.environment |= {"EDGE_DEV_DIR": str(host.roots.dev), "EDGE_SYS_DIR": str(host.roots.sys)}
         try:
-            rows = await measure(site, lan, engine, options)
+            rows = await measure(edge, lan, engine, options)
             say(f"a serial device plugged in {options.rounds} times")
-            return rows + await devices.replug(site, lan, engine, host, options.rounds)
+            return rows + await devices.replug(edge, lan, engine, host, options.rounds)
         finally:
-            await site.close()
+            await edge.close()
             await cloud.stop()
 
 

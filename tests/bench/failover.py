@@ -9,8 +9,8 @@ from pathlib import Path
 from controller.localcloud.server import Cloud
 from tests.cluster import programs
 from tests.cluster.control_plane import PROGRAMS, ControlPlane
-from tests.support.cluster_site import ClusterSite
-from tests.support.site import AGENT, Site, eventually
+from tests.support.edge_cluster import EdgeCluster
+from tests.support.edge_host import AGENT, EdgeHost, eventually
 
 PATIENCE_SECONDS = 60.0
 
@@ -21,30 +21,30 @@ async def seconds(rounds: int) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="edge-failover-") as name, ControlPlane(built, Path(name) / "api") as api:
         cloud = Cloud(Path(name) / "cloud")
         await cloud.start()
-        site = ClusterSite(Path(name), built / "kubectl", api.kubeconfig, cloud, await cloud.enroll(AGENT))
-        await site.prepare()
+        edge = EdgeCluster(Path(name), built / "kubectl", api.kubeconfig, cloud, await cloud.enroll(AGENT))
+        await edge.prepare()
         try:
-            return [await _one(site, str(number)) for number in range(rounds)]
+            return [await _one(edge, str(number)) for number in range(rounds)]
         finally:
-            await site.close()
+            await edge.close()
             await cloud.stop()
 
 
-async def _one(site: ClusterSite, name: str) -> float:
+async def _one(edge: EdgeCluster, name: str) -> float:
     """One round with two new replicas, the first of which leads."""
-    first, second = (site.process(f"{which}-{name}", "link,pods") for which in ("first", "second"))
+    first, second = (edge.process(f"{which}-{name}", "link,pods") for which in ("first", "second"))
     await first.start()
     await second.start(connected=False)
     await _waits(second)
     began = time.perf_counter()
     await first.kill()
-    await site.cloud.wait_agent(AGENT, timeout=PATIENCE_SECONDS)
+    await edge.cloud.wait_agent(AGENT, timeout=PATIENCE_SECONDS)
     taken = time.perf_counter() - began
     await second.stop()
     return taken
 
 
-async def _waits(replica: Site) -> None:
+async def _waits(replica: EdgeHost) -> None:
     """Wait until it takes part in the election."""
 
     async def started() -> bool:

@@ -6,22 +6,22 @@ import asyncio
 import time
 
 from tests.bench import measures
+from tests.support.edge_host import EdgeHost
 from tests.support.lan import Lan
-from tests.support.site import Site
 
 GIVE_UP_SECONDS = 120.0
 
 Row = tuple[str, str, str]
 
 
-async def parent_return(site: Site, lan: Lan, count: int) -> list[Row]:
+async def parent_return(edge: EdgeHost, lan: Lan, count: int) -> list[Row]:
     """Start ``count`` runtimes, unplug their parent like a USB adapter, plug it in again, and time the last answer."""
-    await measures.populate(site, lan, count)
+    await measures.populate(edge, lan, count)
     addresses = [lan.address(measures.FIRST_HOST + number) for number in range(count)]
     await _answers(lan, addresses)
     await asyncio.to_thread(lan.unplug)
     for number in range(count):
-        await site.wait_condition(f"plc-{number}", "Ready=False", seconds=120)
+        await edge.wait_condition(f"plc-{number}", "Ready=False", seconds=120)
     await asyncio.to_thread(lan.plug)
     seconds = await _answers(lan, addresses)
     return [(f"parent back to {count} runtimes answering", "<= 5 s", f"{seconds:.2f} s")]

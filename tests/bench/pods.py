@@ -17,8 +17,8 @@ from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from tests.cluster import nodes
 from tests.support import image, multus_stub
-from tests.support.cluster_site import ClusterSite
-from tests.support.site import AGENT, NAMESPACE, Site, eventually
+from tests.support.edge_cluster import EdgeCluster
+from tests.support.edge_host import AGENT, NAMESPACE, EdgeHost, eventually
 
 ADDRESS = "10.64.7.50/24"
 READY_SECONDS = 90.0
@@ -39,45 +39,45 @@ async def creation(rounds: int) -> Creation:
     built = await asyncio.to_thread(nodes.build)
     with tempfile.TemporaryDirectory(prefix="edge-pods-") as name, nodes.Cluster(built, Path(name) / "cluster") as made:
         await asyncio.to_thread(made.load, image.runtime_images())
-        async with _installation(Path(name), made) as (site, controller, api):
-            parent = await _parent(site)
+        async with _installation(Path(name), made) as (edge, controller, api):
+            parent = await _parent(edge)
             figures = Creation([], [])
             for number in range(rounds):
                 phase = number / rounds
                 figures.ours.append(await _ours(controller, api, parent, f"bench-{number}", phase))
-                figures.raw.append(await _raw(site, api, f"bench-{number}", phase))
+                figures.raw.append(await _raw(edge, api, f"bench-{number}", phase))
                 await controller.send("delete_device", device_id=f"bench-{number}")
                 await controller.wait_gone(f"bench-{number}", seconds=READY_SECONDS)
             return figures
 
 
 @asynccontextmanager
-async def _installation(folder: Path, cluster: nodes.Cluster) -> AsyncIterator[tuple[ClusterSite, Site, ApiClient]]:
+async def _installation(folder: Path, cluster: nodes.Cluster) -> AsyncIterator[tuple[EdgeCluster, EdgeHost, ApiClient]]:
     """A controller with all roles that is connected to the cloud, and a client of the cluster."""
     cloud = Cloud(folder / "cloud")
     await cloud.start()
-    site = ClusterSite(folder, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
+    edge = EdgeCluster(folder, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
     api = ApiClient(await endpoint.from_kubeconfig(cluster.kubeconfig))
-    await site.prepare()
-    await site.apply(multus_stub.KIND)
-    await site.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
-    await site.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+    await edge.prepare()
+    await edge.apply(multus_stub.KIND)
+    await edge.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
+    await edge.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
     node = cluster.nodes[0].name
     settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}"}
-    controller = site.process(node, "link,pods,node", **settings)
+    controller = edge.process(node, "link,pods,node", **settings)
     try:
         await controller.start(connected=False)
         await cloud.wait_agent(AGENT, timeout=READY_SECONDS)
-        yield site, controller, api
+        yield edge, controller, api
     finally:
-        await site.close()
+        await edge.close()
         await api.close()
         await cloud.stop()
 
 
-async def _parent(site: ClusterSite) -> str:
+async def _parent(edge: EdgeCluster) -> str:
     async def reported() -> str:
-        found = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
+        found = json.loads(await edge.kubectl("get", "edgenodes", "-o", "json"))["items"]
         listed = [(node.get("status") or {}) for node in found]
         return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
 
@@ -85,7 +85,7 @@ async def _parent(site: ClusterSite) -> str:
     return name
 
 
-async def _ours(controller: Site, api: ApiClient, parent: str, name: str, phase: float) -> float:
+async def _ours(controller: EdgeHost, api: ApiClient, parent: str, name: str, phase: float) -> float:
     ready = asyncio.create_task(_ready(api, f"{name}-0"))
     await _until(phase)
     began = time.perf_counter()
@@ -94,17 +94,17 @@ async def _ours(controller: Site, api: ApiClient, parent: str, name: str, phase:
     return await ready - began
 
 
-async def _raw(site: ClusterSite, api: ApiClient, name: str, phase: float) -> float:
+async def _raw(edge: EdgeCluster, api: ApiClient, name: str, phase: float) -> float:
     """A copy of the pod of our StatefulSet, created with kubectl."""
-    template = (await site.get("statefulset", name))["spec"]["template"]
+    template = (await edge.get("statefulset", name))["spec"]["template"]
     described = {"name": f"raw-{name}", "namespace": NAMESPACE, "annotations": template["metadata"]["annotations"]}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": described, "spec": template["spec"]}
     ready = asyncio.create_task(_ready(api, f"raw-{name}"))
     await _until(phase)
     began = time.perf_counter()
-    await site.kubectl("create", "--filename=-", stdin=json.dumps(body))
+    await edge.kubectl("create", "--filename=-", stdin=json.dumps(body))
     taken = await ready - began
-    await site.kubectl("delete", "pod", f"raw-{name}", "--wait", "--grace-period=1")
+    await edge.kubectl("delete", "pod", f"raw-{name}", "--wait", "--grace-period=1")
     return taken
 
 

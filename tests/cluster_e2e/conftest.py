@@ -13,8 +13,8 @@ from tests.cluster import nodes, programs
 from tests.cluster.control_plane import PROGRAMS, ControlPlane
 from tests.cluster_e2e.pods import NODE
 from tests.support import image, multus_stub
-from tests.support.cluster_site import ClusterSite
-from tests.support.site import AGENT, Site, eventually
+from tests.support.edge_cluster import EdgeCluster
+from tests.support.edge_host import AGENT, EdgeHost, eventually
 
 
 @pytest.fixture(scope="session")
@@ -25,19 +25,19 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 
 @pytest.fixture
-async def cluster_site(tmp_path: Path, control_plane: ControlPlane, cloud: Cloud) -> AsyncIterator[ClusterSite]:
+async def edge_cluster(tmp_path: Path, control_plane: ControlPlane, cloud: Cloud) -> AsyncIterator[EdgeCluster]:
     """An installation on that API, with no process started yet."""
     kubectl = programs.build("kubectl") / "kubectl"
-    site = ClusterSite(tmp_path, kubectl, control_plane.kubeconfig, cloud, await cloud.enroll(AGENT))
-    await site.prepare()
-    yield site
-    await site.close()
+    edge = EdgeCluster(tmp_path, kubectl, control_plane.kubeconfig, cloud, await cloud.enroll(AGENT))
+    await edge.prepare()
+    yield edge
+    await edge.close()
 
 
 @pytest.fixture
-async def site(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIterator[ClusterSite]:
+async def edge(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIterator[EdgeCluster]:
     """An installation on the cluster; what it created there is deleted afterwards."""
-    made = ClusterSite(tmp_path, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
+    made = EdgeCluster(tmp_path, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
     await made.prepare()
     yield made
     await made.close()
@@ -46,21 +46,21 @@ async def site(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIte
 
 
 @pytest.fixture
-async def controller(site: ClusterSite) -> Site:
+async def controller(edge: EdgeCluster) -> EdgeHost:
     """The leader, which is also the agent of the node, connected to the cloud."""
     settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}"}
-    made = site.process(NODE, "link,pods,node", **settings)
+    made = edge.process(NODE, "link,pods,node", **settings)
     await made.start(connected=False)
-    await site.cloud.wait_agent(AGENT, timeout=60)
+    await edge.cloud.wait_agent(AGENT, timeout=60)
     return made
 
 
 @pytest.fixture
-async def parent(site: ClusterSite, controller: Site) -> str:
+async def parent(edge: EdgeCluster, controller: EdgeHost) -> str:
     """An interface that the agent reports: one of this machine's NICs. Without Multus nothing is created on it."""
 
     async def reported() -> str:
-        found = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
+        found = json.loads(await edge.kubectl("get", "edgenodes", "-o", "json"))["items"]
         listed = [(node.get("status") or {}) for node in found]
         return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
 
@@ -69,13 +69,13 @@ async def parent(site: ClusterSite, controller: Site) -> str:
 
 
 @pytest.fixture
-async def multus_kind(site: ClusterSite) -> AsyncIterator[None]:
+async def multus_kind(edge: EdgeCluster) -> AsyncIterator[None]:
     """Multus' CRD, for the duration of a test."""
-    await site.apply(multus_stub.KIND)
-    await site.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
-    await site.kubectl("get", "network-attachment-definitions")
+    await edge.apply(multus_stub.KIND)
+    await edge.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
+    await edge.kubectl("get", "network-attachment-definitions")
     yield
-    await site.kubectl("delete", "crd", multus_stub.NAME)
+    await edge.kubectl("delete", "crd", multus_stub.NAME)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

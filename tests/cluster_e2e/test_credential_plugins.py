@@ -17,8 +17,8 @@ from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import from_kubeconfig
 from tests.cluster import programs
 from tests.support import kubeconfigs
-from tests.support.cluster_site import ACCOUNT, ClusterSite, rights
-from tests.support.site import NAMESPACE, Site, eventually
+from tests.support.edge_cluster import ACCOUNT, EdgeCluster, rights
+from tests.support.edge_host import NAMESPACE, EdgeHost, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -33,16 +33,16 @@ print(json.dumps(dict(apiVersion='client.authentication.k8s.io/v1', kind='ExecCr
 
 
 @pytest.fixture
-def kubeconfig(cluster_site: ClusterSite, tmp_path: Path) -> Path:
+def kubeconfig(edge_cluster: EdgeCluster, tmp_path: Path) -> Path:
     """A kubeconfig with the plugin, which has no credentials itself; each run adds a byte to the file ``runs``."""
     code = CODE.format(
         kubectl=str(programs.build("kubectl") / "kubectl"),
-        admin=str(cluster_site.kubeconfig),
+        admin=str(edge_cluster.kubeconfig),
         namespace=NAMESPACE,
         account=ACCOUNT,
         runs=str(tmp_path / "runs"),
     )
-    config: dict[str, Any] = yaml.safe_load(cluster_site.kubeconfig.read_text())
+    config: dict[str, Any] = yaml.safe_load(edge_cluster.kubeconfig.read_text())
     config["users"][0]["user"] = kubeconfigs.executing(
         kubeconfigs.plugin(tmp_path / "plugin/get-token", code).name, env=[{"name": "PATH", "value": "/usr/bin:/bin"}]
     )
@@ -59,37 +59,37 @@ async def test_a_command_uses_its_token(kubeconfig: Path, monkeypatch: pytest.Mo
     assert shutil.which("get-token")
 
 
-async def renewed_at(site: ClusterSite) -> str:
+async def renewed_at(edge: EdgeCluster) -> str:
     """The time at which the leader renewed its Lease."""
-    return str((await site.get("lease", "edge-controller"))["spec"]["renewTime"])
+    return str((await edge.get("lease", "edge-controller"))["spec"]["renewTime"])
 
 
 async def test_a_leader_and_its_operator_outlive_their_token(
-    cluster_site: ClusterSite, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    edge_cluster: EdgeCluster, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}/plugin:{os.environ['PATH']}")
-    leader: Site = cluster_site.process("leader", "link,pods", KUBECONFIG=str(kubeconfig))
+    leader: EdgeHost = edge_cluster.process("leader", "link,pods", KUBECONFIG=str(kubeconfig))
     await leader.start()
     assert (tmp_path / "runs").read_text() == "x"
 
     # Tokens belong to the uid of an account, so this rejects all tokens at once.
-    await cluster_site.kubectl("delete", "serviceaccount", ACCOUNT)
-    await cluster_site.apply(*rights())
-    since = await renewed_at(cluster_site)
+    await edge_cluster.kubectl("delete", "serviceaccount", ACCOUNT)
+    await edge_cluster.apply(*rights())
+    since = await renewed_at(edge_cluster)
     metadata = {"name": "plc-1", "namespace": NAMESPACE}
     spec = {"deviceId": "plc-1", "image": "registry.test/plc", "backend": "Pod", "paused": True}
-    await cluster_site.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
+    await edge_cluster.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
 
     async def handled() -> bool:
-        found = await cluster_site.get("runtime", "plc-1")
+        found = await edge_cluster.get("runtime", "plc-1")
         again = len((tmp_path / "runs").read_text()) > 1
         return again and names.FINALIZER in found["metadata"].get("finalizers", ()) and bool(found.get("status"))
 
     await eventually(handled, f"the operator works on (see {leader.log})", seconds=90)
 
     async def leads() -> bool:
-        return await renewed_at(cluster_site) > since
+        return await renewed_at(edge_cluster) > since
 
     await eventually(leads, "the leader renews its Lease")
     assert "eyJ" not in leader.log_text()
-    assert json.loads(await cluster_site.kubectl("get", "runtimes", "-o", "json"))["items"]
+    assert json.loads(await edge_cluster.kubectl("get", "runtimes", "-o", "json"))["items"]

@@ -11,10 +11,10 @@ import pytest
 
 from tests.cluster_e2e.test_fleet import NODES, Fleet
 from tests.support import dockerd, image
-from tests.support.cluster_site import ClusterSite
+from tests.support.edge_cluster import EdgeCluster
+from tests.support.edge_host import eventually
 from tests.support.lan import Lan
 from tests.support.ports import free_port
-from tests.support.site import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -32,8 +32,8 @@ def engines(docker_machine: None) -> Iterator[dict[str, dockerd.Engine]]:
 
 
 @pytest.fixture
-async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -> AsyncIterator[Fleet]:
-    fleet = Fleet(cluster_site)
+async def fleet(edge_cluster: EdgeCluster, engines: dict[str, dockerd.Engine]) -> AsyncIterator[Fleet]:
+    fleet = Fleet(edge_cluster)
     fleet.leader.environment["EDGE_RUNTIME_IMAGE"] = image.REPOSITORY
     # Both nodes share this machine's network, so each needs its own address ranges.
     for number, (name, node) in enumerate(fleet.nodes.items()):
@@ -96,7 +96,7 @@ async def test_a_node_reads_the_pull_secrets_and_reports_a_missing_one(fleet: Fl
 
     await eventually(reported, "the image cannot be pulled")
     assert "Secret edge/registry is missing" in fleet.nodes["node-1"].log_text()
-    await fleet.site.kubectl("delete", "runtime", "plc-3", "--timeout=60s")
+    await fleet.edge.kubectl("delete", "runtime", "plc-3", "--timeout=60s")
 
 
 async def test_a_node_is_ready(fleet: Fleet) -> None:

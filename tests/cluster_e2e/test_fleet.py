@@ -18,8 +18,8 @@ from controller import errors, names
 from controller.metrics.host import gigabytes
 from controller.nodes.cluster import certificate
 from controller.nodes.cluster.remote_node import Address, RemoteNode
-from tests.support.cluster_site import ClusterSite
-from tests.support.site import AGENT, NAMESPACE, eventually
+from tests.support.edge_cluster import EdgeCluster
+from tests.support.edge_host import AGENT, NAMESPACE, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -29,10 +29,10 @@ NODES = ("node-1", "node-2")
 class Fleet:
     """The processes of a leader and two nodes."""
 
-    def __init__(self, site: ClusterSite) -> None:
-        self.site = site
-        self.leader = site.process("leader", "link")
-        self.nodes = {name: site.process(name, "node") for name in NODES}
+    def __init__(self, edge: EdgeCluster) -> None:
+        self.edge = edge
+        self.leader = edge.process("leader", "link")
+        self.nodes = {name: edge.process(name, "node") for name in NODES}
 
     async def start(self) -> None:
         """Start all processes; return when the leader can query both nodes."""
@@ -47,29 +47,29 @@ class Fleet:
 
     async def address(self, name: str) -> Address:
         """The published address of a node."""
-        api = (await self.site.get("edgenode", name))["status"]["api"]
+        api = (await self.edge.get("edgenode", name))["status"]["api"]
         return Address(name, api["url"], api["certificate"])
 
     async def patch_status(self, what: str, name: str, status: dict[str, Any]) -> None:
         """Patch a status."""
         patch = json.dumps({"status": status})
-        await self.site.kubectl("patch", what, name, "--subresource=status", "--type=merge", "-p", patch)
+        await self.edge.kubectl("patch", what, name, "--subresource=status", "--type=merge", "-p", patch)
 
     async def runtime(self, name: str, node: str, **fields: Any) -> None:
         """Create a Runtime of the cloud; its node cannot run it without Docker."""
         metadata = {"name": name, "namespace": NAMESPACE, "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD}}
         spec = {"deviceId": name, "image": "registry.test/runtime", "nodeName": node, "backend": "Docker", **fields}
-        await self.site.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
+        await self.edge.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
 
     async def ready(self, what: str, name: str) -> dict[str, Any]:
         """The Ready condition, {} when there is none."""
-        conditions = (await self.site.get(what, name)).get("status", {}).get("conditions", [])
+        conditions = (await self.edge.get(what, name)).get("status", {}).get("conditions", [])
         return next((c for c in conditions if c["type"] == "Ready"), {})
 
 
 @pytest.fixture
-async def fleet(cluster_site: ClusterSite) -> Fleet:
-    fleet = Fleet(cluster_site)
+async def fleet(edge_cluster: EdgeCluster) -> Fleet:
+    fleet = Fleet(edge_cluster)
     await fleet.start()
     return fleet
 
@@ -126,7 +126,7 @@ async def runs(fleet: Fleet, web_server: WebServer) -> None:
 
 async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
     async def both() -> bool:
-        beat = await fleet.site.cloud.next_heartbeat(AGENT, timeout=60)
+        beat = await fleet.edge.cloud.next_heartbeat(AGENT, timeout=60)
         return bool(beat["memory_total"] == gigabytes(2 * psutil.virtual_memory().total) and beat["uptime"] > 0)
 
     await eventually(both, "the heartbeat covers both nodes")
@@ -140,7 +140,7 @@ async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
     assert answer["memory"] == 2 * psutil.virtual_memory().total >> 20
 
     async def reported() -> bool:
-        shown = [await fleet.site.get("edgenode", name) for name in NODES]
+        shown = [await fleet.edge.get("edgenode", name) for name in NODES]
         return all(node["status"].get("agentId") == AGENT for node in shown)
 
     await eventually(reported, "every node shows the agent")
@@ -156,12 +156,12 @@ async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_
 
 @pytest.mark.usefixtures("runs")
 async def test_a_request_in_flight_is_not_repeated_by_the_next_leader(fleet: Fleet, web_server: WebServer) -> None:
-    second = fleet.site.process("leader-2", "link")
+    second = fleet.edge.process("leader-2", "link")
     await second.start(connected=False)
     web_server.open.clear()
     fields: dict[str, Any] = {"device_id": "plc-1", "method": "POST", "api": "/api/load", "port": web_server.port}
     message = fleet.leader.message("run_command", **fields)
-    sending = asyncio.create_task(fleet.site.cloud.send(AGENT, "run_command", message, timeout=60))
+    sending = asyncio.create_task(fleet.edge.cloud.send(AGENT, "run_command", message, timeout=60))
 
     async def received() -> bool:
         return bool(web_server.requests)
@@ -170,38 +170,38 @@ async def test_a_request_in_flight_is_not_repeated_by_the_next_leader(fleet: Fle
     await fleet.leader.kill()
     await asyncio.gather(sending, return_exceptions=True)
     web_server.open.set()
-    await fleet.site.cloud.wait_agent(AGENT, timeout=60)
-    again = await fleet.site.cloud.send(AGENT, "run_command", message, timeout=60)
+    await fleet.edge.cloud.wait_agent(AGENT, timeout=60)
+    again = await fleet.edge.cloud.send(AGENT, "run_command", message, timeout=60)
     assert again["error"].startswith("outcome unknown")
     assert web_server.requests == ["/api/load"]
 
 
 async def test_only_the_leaders_account_may_query_a_node(fleet: Fleet) -> None:
-    site, address = fleet.site, await fleet.address("node-1")
+    edge, address = fleet.edge, await fleet.address("node-1")
     metadata = {"name": "stranger", "namespace": NAMESPACE}
-    await site.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    await edge.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     tokens = {
-        "the token is not valid for nodes": await site.make_token(),
-        f"system:serviceaccount:{NAMESPACE}:stranger may not create edgenodes/proxy": await site.make_token(
+        "the token is not valid for nodes": await edge.make_token(),
+        f"system:serviceaccount:{NAMESPACE}:stranger may not create edgenodes/proxy": await edge.make_token(
             names.NODE_AUDIENCE, "stranger"
         ),
         "give a bearer token": "",
     }
     for sentence, token in tokens.items():
-        file = site.directory / "other-token"
+        file = edge.directory / "other-token"
         file.write_text(token)
         node = RemoteNode(address, file)
         with pytest.raises(errors.CommandError, match=sentence):
             await node.host_facts()
         await node.close()
-    node = RemoteNode(address, site.token)
+    node = RemoteNode(address, edge.token)
     assert (await node.host_facts()).cpu_count == psutil.cpu_count()
     await node.close()
 
 
 async def test_the_leader_sends_no_token_to_a_node_with_another_certificate(fleet: Fleet) -> None:
     address, other = await fleet.address("node-1"), await asyncio.to_thread(certificate.make)
-    node = RemoteNode(address._replace(certificate=other.pem), fleet.site.token)
+    node = RemoteNode(address._replace(certificate=other.pem), fleet.edge.token)
     with pytest.raises(errors.CommandError, match="certificate verify failed"):
         await node.host_facts()
     await node.close()
@@ -216,7 +216,7 @@ async def test_a_runtime_is_placed_or_the_answer_says_what_each_node_has(
     assert refused["error"].startswith("no node has missing0 (node-1: it has no Docker")
     refused = await fleet.leader.create("plc-1", parent, "192.0.2.50/24", node_name="node-3")
     assert refused["error"] == "there is no node node-3: the nodes are node-1, node-2"
-    await fleet.site.kubectl(
+    await fleet.edge.kubectl(
         "patch",
         "edgenode",
         "node-2",
@@ -226,14 +226,14 @@ async def test_a_runtime_is_placed_or_the_answer_says_what_each_node_has(
         '{"status":{"backends":["Docker"]}}',
     )
     assert (await fleet.leader.create("plc-1", parent, "192.0.2.50/24"))["status"] == "creating"
-    spec = (await fleet.site.get("runtime", "plc-1"))["spec"]
+    spec = (await fleet.edge.get("runtime", "plc-1"))["spec"]
     assert (spec["nodeName"], spec["backend"]) == ("node-2", "Docker")
 
 
 async def test_a_node_that_is_away_is_reported_and_nothing_else_changes(fleet: Fleet) -> None:
     await fleet.runtime("plc-1", "node-1")
     await fleet.runtime("plc-2", "node-2")
-    before = (await fleet.site.get("runtime", "plc-1"))["spec"]
+    before = (await fleet.edge.get("runtime", "plc-1"))["spec"]
     await fleet.nodes["node-1"].stop()
 
     async def away() -> bool:
@@ -245,7 +245,7 @@ async def test_a_node_that_is_away_is_reported_and_nothing_else_changes(fleet: F
     for topic in ("stop_device", "delete_device", "get_device_status"):
         answer = await fleet.leader.send(topic, device_id="plc-1")
         assert "node node-1 is away, last heard from at" in answer["error"]
-    assert (await fleet.site.get("runtime", "plc-1"))["spec"] == before
+    assert (await fleet.edge.get("runtime", "plc-1"))["spec"] == before
     await fleet.nodes["node-1"].start(connected=False)
 
     async def back() -> bool:

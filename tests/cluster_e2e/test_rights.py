@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster import nodes
 from tests.cluster.control_plane import ControlPlane
-from tests.support.cluster_site import ACCOUNT, BOTH_ACCOUNT, NODE_ACCOUNT, rights
+from tests.support.edge_cluster import ACCOUNT, BOTH_ACCOUNT, NODE_ACCOUNT, rights
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

@@ -15,8 +15,8 @@ from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
 from tests.cluster.control_plane import ControlPlane
 from tests.runtimes.operator.conftest import operating
-from tests.support.cluster_site import ClusterSite
-from tests.support.site import NAMESPACE
+from tests.support.edge_cluster import EdgeCluster
+from tests.support.edge_host import NAMESPACE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -53,10 +53,10 @@ class FinalizerWatch:
 
 
 @pytest.fixture
-def where(control_plane: ControlPlane, cluster_site: ClusterSite) -> Endpoint:
+def where(control_plane: ControlPlane, edge_cluster: EdgeCluster) -> Endpoint:
     """The API as an administrator, with credentials in files as in a pod."""
     pki = control_plane.kubeconfig.parent / "pki"
-    admin = cluster_site.kubeconfig.stem
+    admin = edge_cluster.kubeconfig.stem
     return Endpoint(
         control_plane.url, pki / "ca.crt", client_cert=pki / f"{admin}.crt", client_key=pki / f"{admin}.key"
     )
@@ -77,21 +77,21 @@ async def test_two_operators_do_not_interfere(where: Endpoint, api: ApiClient) -
         operating(where, "node-1", claims=False, field_selector=selectors["node-1"]) as one,
         operating(where, "node-2", claims=False, field_selector=selectors["node-2"]) as two,
     ):
-        sites: dict[str, Any] = {"node-1": one, "node-2": two}
-        for node, site in sites.items():
+        hosts: dict[str, Any] = {"node-1": one, "node-2": two}
+        for node, edge in hosts.items():
             for number in range(3):
-                await site.create(f"{node}-plc-{number}", nodeName=node, backend="Docker")
-            await site.create(f"{node}-pod", nodeName=node, backend="Pod")
-        for node, site in sites.items():
+                await edge.create(f"{node}-plc-{number}", nodeName=node, backend="Docker")
+            await edge.create(f"{node}-pod", nodeName=node, backend="Pod")
+        for node, edge in hosts.items():
             for number in range(3):
-                await site.ready(f"{node}-plc-{number}")
+                await edge.ready(f"{node}-plc-{number}")
                 patch = {"spec": {"desiredState": "Stopped"}}
                 await api.patch(kinds.RUNTIMES, f"{node}-plc-{number}", NAMESPACE, patch)
-                await site.until(f"{node}-plc-{number}", lambda o: o["status"].get("state") == "Stopped")
-        for node, site in sites.items():
-            assert {i.device_id for i in site.backend.containers} == {f"{node}-plc-{n}" for n in range(3)}
-            assert site.backend.effects.count("create") == 3
-            assert "finalizers" not in (await site.get(f"{node}-pod"))["metadata"]
+                await edge.until(f"{node}-plc-{number}", lambda o: o["status"].get("state") == "Stopped")
+        for node, edge in hosts.items():
+            assert {i.device_id for i in edge.backend.containers} == {f"{node}-plc-{n}" for n in range(3)}
+            assert edge.backend.effects.count("create") == 3
+            assert "finalizers" not in (await edge.get(f"{node}-pod"))["metadata"]
         await api.delete(kinds.RUNTIMES, "node-2-plc-0", NAMESPACE)
         await two.until("node-2-plc-0", lambda o: o == {})
         assert len(two.backend.containers) == 2

@@ -15,7 +15,7 @@ import pytest
 
 from controller.localcloud.server import Cloud
 from tests.support.dockerd import Engine
-from tests.support.site import AGENT, Site, connected
+from tests.support.edge_host import AGENT, EdgeHost, connected
 
 
 @pytest.fixture
@@ -25,15 +25,15 @@ def docker_api(docker_client: docker.DockerClient) -> Any:
 
 
 @pytest.fixture
-async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud) -> AsyncIterator[Site]:
+async def edge(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud) -> AsyncIterator[EdgeHost]:
     """A host with a connected controller."""
-    host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
-    async with connected(host) as site:
-        yield site
+    host = EdgeHost(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
+    async with connected(host) as edge:
+        yield edge
 
 
 class Probe:
-    """A client of a site's status port."""
+    """A client of the status port."""
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}"

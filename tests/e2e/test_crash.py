@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from controller import errors
+from tests.support.edge_host import EdgeHost
 from tests.support.lan import Lan
-from tests.support.site import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
@@ -65,25 +65,25 @@ async def ours(client: Any) -> tuple[list[str], list[str]]:
     return sorted(c["Names"][0].lstrip("/") for c in containers), sorted(n["Name"] for n in networks)
 
 
-def killer(site: Site) -> Callable[[], None]:
+def killer(edge: EdgeHost) -> Callable[[], None]:
     """A function that kills the controller, from any thread."""
-    process = site.process
+    process = edge.process
     assert process is not None
     return process.kill
 
 
 @pytest.mark.parametrize(("kind", "count"), CREATE_STEPS)
 async def test_a_creation_interrupted_by_a_kill_is_completed_once(
-    site: Site, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
+    edge: EdgeHost, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
 ) -> None:
-    trigger = EventTrigger(docker_api, kind, count, killer(site))
-    assert (await site.create("plc-1", lan.parent, f"{lan.address(70)}/24"))["status"] == "creating"
+    trigger = EventTrigger(docker_api, kind, count, killer(edge))
+    assert (await edge.create("plc-1", lan.parent, f"{lan.address(70)}/24"))["status"] == "creating"
     await trigger.wait()
-    await site.kill()
+    await edge.kill()
 
-    await site.start()
-    await site.wait_running("plc-1")
-    await site.wait_condition("plc-1", "Ready")
+    await edge.start()
+    await edge.wait_running("plc-1")
+    await edge.wait_condition("plc-1", "Ready")
 
     containers, networks = await ours(docker_api)
     assert containers == ["plc-1"]
@@ -93,40 +93,42 @@ async def test_a_creation_interrupted_by_a_kill_is_completed_once(
 
 @pytest.mark.parametrize(("kind", "count"), DELETE_STEPS)
 async def test_a_deletion_interrupted_by_a_kill_leaves_nothing(
-    site: Site, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
+    edge: EdgeHost, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
 ) -> None:
-    await site.create("plc-1", lan.parent, f"{lan.address(71)}/24")
-    await site.wait_running("plc-1")
-    trigger = EventTrigger(docker_api, kind, count, killer(site))
+    await edge.create("plc-1", lan.parent, f"{lan.address(71)}/24")
+    await edge.wait_running("plc-1")
+    trigger = EventTrigger(docker_api, kind, count, killer(edge))
     with contextlib.suppress(errors.LinkError):  # it may be killed before it answers
-        assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
+        assert (await edge.send("delete_device", device_id="plc-1"))["status"] == "deleting"
     await trigger.wait()
-    await site.kill()
+    await edge.kill()
 
-    await site.start()
-    await site.wait_gone("plc-1")
+    await edge.start()
+    await edge.wait_gone("plc-1")
     assert await ours(docker_api) == ([], [])
 
 
-async def test_an_acknowledged_creation_survives_a_kill(site: Site, lan: Lan) -> None:
-    answer = await site.create("plc-1", lan.parent, f"{lan.address(72)}/24")
-    killer(site)()
+async def test_an_acknowledged_creation_survives_a_kill(edge: EdgeHost, lan: Lan) -> None:
+    answer = await edge.create("plc-1", lan.parent, f"{lan.address(72)}/24")
+    killer(edge)()
     assert answer["status"] == "creating"
-    await site.kill()
-    await site.start()
-    await site.wait_running("plc-1")
+    await edge.kill()
+    await edge.start()
+    await edge.wait_running("plc-1")
 
 
-async def test_a_redelivered_command_gets_its_first_answer_and_acts_once(site: Site, lan: Lan, docker_api: Any) -> None:
-    await site.create("plc-1", lan.parent, f"{lan.address(73)}/24")
-    await site.wait_running("plc-1")
-    message = site.message("restart_device", device_id="plc-1")
-    first = await site.cloud.send("07048933", "restart_device", message, timeout=45)
+async def test_a_redelivered_command_gets_its_first_answer_and_acts_once(
+    edge: EdgeHost, lan: Lan, docker_api: Any
+) -> None:
+    await edge.create("plc-1", lan.parent, f"{lan.address(73)}/24")
+    await edge.wait_running("plc-1")
+    message = edge.message("restart_device", device_id="plc-1")
+    first = await edge.cloud.send("07048933", "restart_device", message, timeout=45)
     started = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["State"]["StartedAt"]
 
-    await site.kill()
-    await site.start()
-    again = await site.cloud.send("07048933", "restart_device", message, timeout=45)
+    await edge.kill()
+    await edge.start()
+    again = await edge.cloud.send("07048933", "restart_device", message, timeout=45)
 
     assert again == first
     assert first["success"] is True

@@ -20,8 +20,8 @@ from controller.manager import runtime_operator
 from tests.e2e.conftest import Probe, hanging
 from tests.support import short_timeouts
 from tests.support.dockerd import Engine
+from tests.support.edge_host import AGENT, EdgeHost, connected, eventually
 from tests.support.lan import Lan
-from tests.support.site import AGENT, Site, connected, eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(900)]
 
@@ -33,26 +33,28 @@ RUNTIMES = [f"plc-{number}" for number in range(1, 9)]
 
 
 @pytest.fixture
-async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud, free_port: int) -> AsyncIterator[Site]:
+async def edge(
+    tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud, free_port: int
+) -> AsyncIterator[EdgeHost]:
     """A host with a connected controller and a fast heartbeat."""
     module = "controller" if FULL_LENGTH else "tests.support.short_timeouts"
-    host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1", module)
+    host = EdgeHost(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1", module)
     host.environment |= {
         "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port}",
         "EDGE_HEARTBEAT_SECONDS": str(BEAT_SECONDS),
         "EDGE_COMMAND_SECONDS": "30" if FULL_LENGTH else "6",
     }
-    async with connected(host) as site:
-        yield site
+    async with connected(host) as edge:
+        yield edge
 
 
 @pytest.fixture
-async def runtimes(site: Site, lan: Lan) -> list[str]:
+async def runtimes(edge: EdgeHost, lan: Lan) -> list[str]:
     """Eight ready runtimes."""
     for number, name in enumerate(RUNTIMES):
-        await site.create(name, lan.parent, f"{lan.address(60 + number)}/24")
+        await edge.create(name, lan.parent, f"{lan.address(60 + number)}/24")
     for name in RUNTIMES:
-        await site.wait_condition(name, "Ready", seconds=120)
+        await edge.wait_condition(name, "Ready", seconds=120)
     return RUNTIMES
 
 
@@ -65,55 +67,55 @@ async def starts(client: Any) -> dict[str, tuple[str, str, int]]:
     return found
 
 
-async def wait_reason(site: Site, name: str, reason: str) -> None:
+async def wait_reason(edge: EdgeHost, name: str, reason: str) -> None:
     """Wait until a condition has this reason."""
 
     async def waits() -> bool:
-        conditions = (await site.runtime(name))["status"]["conditions"]
+        conditions = (await edge.runtime(name))["status"]["conditions"]
         return any(condition["reason"] == reason for condition in conditions)
 
-    await eventually(waits, f"{name} waits for {reason} (see {site.log})")
+    await eventually(waits, f"{name} waits for {reason} (see {edge.log})")
 
 
-async def assert_answers(site: Site, probe: Probe) -> None:
+async def assert_answers(edge: EdgeHost, probe: Probe) -> None:
     """Assert that everything that needs no Docker answers, and everything else reports that Docker does not."""
     assert await probe.get("/healthz") == (200, "ok\n")
     status, text = await probe.get("/readyz")
     assert (status, text.split(":")[0]) == (503, "docker")
     assert "does not answer" in text
-    assert (await site.status("plc-1"))["status"] == "success"
-    used = await site.send("get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h")
+    assert (await edge.status("plc-1"))["status"] == "success"
+    used = await edge.send("get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h")
     assert used["status"] == "success"
-    await site.cloud.next_heartbeat(AGENT)
-    refused = await site.send("start_device", device_id="plc-1")
+    await edge.cloud.next_heartbeat(AGENT)
+    refused = await edge.send("start_device", device_id="plc-1")
     assert "Docker" in refused["error"]
     assert "does not answer" in refused["error"]
-    assert len((await site.kubectl("get", "runtimes", "-o", "name")).split()) == len(RUNTIMES)
+    assert len((await edge.kubectl("get", "runtimes", "-o", "name")).split()) == len(RUNTIMES)
 
 
 async def test_a_hanging_engine_affects_nothing_else(
-    site: Site, runtimes: list[str], engine: Engine, docker_client: Any, free_port: int
+    edge: EdgeHost, runtimes: list[str], engine: Engine, docker_client: Any, free_port: int
 ) -> None:
     probe, client = Probe(free_port), docker_client.api
-    before, session = await starts(client), site.cloud.agents.session(AGENT)
+    before, session = await starts(client), edge.cloud.agents.session(AGENT)
 
     with hanging(engine):
         for name in runtimes:
-            await wait_reason(site, name, "DockerUnreachable")
+            await wait_reason(edge, name, "DockerUnreachable")
         until = asyncio.get_running_loop().time() + HANG_SECONDS
         while asyncio.get_running_loop().time() < until:
-            await assert_answers(site, probe)
+            await assert_answers(edge, probe)
     for name in runtimes:
-        await site.wait_condition(name, "Ready")
-    assert site.cloud.agents.session(AGENT) == session
+        await edge.wait_condition(name, "Ready")
+    assert edge.cloud.agents.session(AGENT) == session
     assert await starts(client) == before
 
     with hanging(engine):
-        assert await site.stop() == 0
-        await site.start()
-        await wait_reason(site, "plc-1", "DockerUnreachable")
+        assert await edge.stop() == 0
+        await edge.start()
+        await wait_reason(edge, "plc-1", "DockerUnreachable")
     for name in runtimes:
-        await site.wait_condition(name, "Ready")
+        await edge.wait_condition(name, "Ready")
     assert await starts(client) == before
 
 
@@ -132,18 +134,18 @@ def events_since(client: Any, since: float, event: str) -> int:
 
 @pytest.mark.parametrize("event", ["kill", "start"])
 async def test_a_restart_interrupted_by_a_hang_is_made_once(
-    site: Site, lan: Lan, engine: Engine, docker_client: Any, event: str
+    edge: EdgeHost, lan: Lan, engine: Engine, docker_client: Any, event: str
 ) -> None:
-    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
-    await site.wait_condition("plc-1", "Ready")
+    await edge.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await edge.wait_condition("plc-1", "Ready")
     since = time.time()
-    answer = asyncio.create_task(site.send("restart_device", device_id="plc-1"))
+    answer = asyncio.create_task(edge.send("restart_device", device_id="plc-1"))
     await asyncio.to_thread(wait_event, docker_client.api, since, event)
 
     with hanging(engine):
-        await wait_reason(site, "plc-1", "DockerUnreachable")
+        await wait_reason(edge, "plc-1", "DockerUnreachable")
         await answer
-    await site.wait_condition("plc-1", "Ready")
+    await edge.wait_condition("plc-1", "Ready")
 
     assert events_since(docker_client.api, since, "start") == 1
-    assert (await site.runtime("plc-1"))["status"]["restartCount"] == 1
+    assert (await edge.runtime("plc-1"))["status"]["restartCount"] == 1

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.command import run
+from tests.support.edge_host import EdgeHost, eventually
 from tests.support.lan import Lan
-from tests.support.site import Site, eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
@@ -53,14 +53,14 @@ DISTURBANCES = {
 
 
 @pytest.fixture
-async def macs(site: Site, lan: Lan) -> dict[str, str | None]:
+async def macs(edge: EdgeHost, lan: Lan) -> dict[str, str | None]:
     """Create runtimes on the LAN and return their addresses with the MAC addresses that answer."""
     for name, host in zip(NAMES, HOSTS, strict=False):
         second = [interface(lan, HOSTS[-1], "cell")] if name == NAMES[-1] else []
         interfaces = [interface(lan, host, "lan0"), *second]
-        await site.send("create_new_runtime", container_name=name, vnic_configs=interfaces)
+        await edge.send("create_new_runtime", container_name=name, vnic_configs=interfaces)
     for name in NAMES:
-        await site.wait_condition(name, "Ready")
+        await edge.wait_condition(name, "Ready")
     return await answering(lan)
 
 
@@ -77,54 +77,54 @@ async def answering(lan: Lan) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("what", DISTURBANCES)
 async def test_runtimes_answer_again_without_a_restart(
-    site: Site, lan: Lan, macs: dict[str, str | None], what: str
+    edge: EdgeHost, lan: Lan, macs: dict[str, str | None], what: str
 ) -> None:
     disturbance = DISTURBANCES[what]
-    before = [(await site.runtime(name))["status"] for name in NAMES]
+    before = [(await edge.runtime(name))["status"] for name in NAMES]
 
     await asyncio.to_thread(disturbance.cause, lan)
     if disturbance.reason:
         for name in NAMES:
             await eventually(
-                partial(reported, site, name, disturbance.reason), f"{disturbance.reason} is reported for {name}"
+                partial(reported, edge, name, disturbance.reason), f"{disturbance.reason} is reported for {name}"
             )
     await asyncio.to_thread(disturbance.repair, lan)
 
     async def restored() -> bool:
         return await answering(lan) == macs
 
-    await eventually(restored, f"all addresses answer as before (see {site.log})")
+    await eventually(restored, f"all addresses answer as before (see {edge.log})")
     for name in NAMES:
-        await site.wait_condition(name, "Ready")
-    after = [(await site.runtime(name))["status"] for name in NAMES]
+        await edge.wait_condition(name, "Ready")
+    after = [(await edge.runtime(name))["status"] for name in NAMES]
     assert None not in macs.values()
     assert [status["startedAt"] for status in after] == [status["startedAt"] for status in before]
     assert [status.get("restarts") for status in after] == [status.get("restarts") for status in before]
 
 
-async def reported(site: Site, name: str, reason: str) -> bool:
+async def reported(edge: EdgeHost, name: str, reason: str) -> bool:
     """Whether a condition has the reason."""
-    conditions = (await site.runtime(name))["status"]["conditions"]
+    conditions = (await edge.runtime(name))["status"]["conditions"]
     return reason in {condition["reason"] for condition in conditions}
 
 
 async def test_a_renamed_parent_is_changed_in_the_spec_without_a_restart(
-    site: Site, lan: Lan, macs: dict[str, str | None]
+    edge: EdgeHost, lan: Lan, macs: dict[str, str | None]
 ) -> None:
-    before = [(await site.runtime(name))["status"]["startedAt"] for name in NAMES]
+    before = [(await edge.runtime(name))["status"]["startedAt"] for name in NAMES]
     renamed = f"{lan.parent[:12]}-r"
     await asyncio.to_thread(lan.rename, lan.parent, renamed)
     for name in NAMES:
-        count = len((await site.runtime(name))["spec"]["interfaces"])
+        count = len((await edge.runtime(name))["spec"]["interfaces"])
         patch = [
             {"op": "replace", "path": f"/spec/interfaces/{n}/parentInterface", "value": renamed} for n in range(count)
         ]
-        await site.kubectl("patch", "runtime", name, "--type=json", "-p", str(patch).replace("'", '"'))
-        generation = (await site.runtime(name))["metadata"]["generation"]
-        await site.kubectl(
+        await edge.kubectl("patch", "runtime", name, "--type=json", "-p", str(patch).replace("'", '"'))
+        generation = (await edge.runtime(name))["metadata"]["generation"]
+        await edge.kubectl(
             "wait", f"runtime/{name}", f"--for=jsonpath={{.status.appliedGeneration}}={generation}", "--timeout=60s"
         )
 
     assert await answering(lan) == macs
-    assert [(await site.runtime(name))["status"]["startedAt"] for name in NAMES] == before
+    assert [(await edge.runtime(name))["status"]["startedAt"] for name in NAMES] == before
     await asyncio.to_thread(lan.rename, renamed, lan.parent)

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from tests.support.dockerd import Engine
+from tests.support.edge_host import AGENT, EdgeHost, eventually
 from tests.support.lan import Lan
-from tests.support.site import AGENT, Site, eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 
 @pytest.fixture
-async def running(site: Site, lan: Lan) -> str:
+async def running(edge: EdgeHost, lan: Lan) -> str:
     """The name of a runtime, created by the cloud, that runs on the LAN."""
-    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
-    await site.wait_running("plc-1")
-    await site.wait_condition("plc-1", "Ready")
+    await edge.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await edge.wait_running("plc-1")
+    await edge.wait_condition("plc-1", "Ready")
     return "plc-1"
 
 
@@ -34,14 +34,14 @@ async def inspect(client: Any, name: str) -> dict[str, Any]:
     return found
 
 
-async def wait_on_lan(site: Site, lan: Lan, name: str, mac: str) -> None:
+async def wait_on_lan(edge: EdgeHost, lan: Lan, name: str, mac: str) -> None:
     """Wait until the runtime is ready and its LAN address answers with this MAC address."""
 
     async def answers() -> bool:
         return await asyncio.to_thread(lan.mac_of, lan.address(60), seconds=1) == mac
 
-    await eventually(answers, f"{name} answers ARP with {mac} (see {site.log})")
-    await site.wait_condition(name, "Ready")
+    await eventually(answers, f"{name} answers ARP with {mac} (see {edge.log})")
+    await edge.wait_condition(name, "Ready")
 
 
 async def network_of(client: Any, name: str, role: str) -> str:
@@ -53,9 +53,9 @@ async def network_of(client: Any, name: str, role: str) -> str:
 
 @pytest.mark.parametrize("accident", ["kill", "stop", "remove", "leave-lan", "leave-internal"])
 async def test_manual_damage_to_a_container_is_repaired(
-    site: Site, lan: Lan, running: str, docker_api: Any, accident: str
+    edge: EdgeHost, lan: Lan, running: str, docker_api: Any, accident: str
 ) -> None:
-    mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
+    mac = (await edge.status(running))["networks"]["lan0"]["mac_address"]
     networks = {role: await network_of(docker_api, running, role) for role in ("lan", "internal")}
 
     def leave(role: str) -> None:
@@ -69,53 +69,53 @@ async def test_manual_damage_to_a_container_is_repaired(
         "leave-internal": lambda: leave("internal"),
     }
     await asyncio.to_thread(by_hand[accident])
-    await wait_on_lan(site, lan, running, mac)
+    await wait_on_lan(edge, lan, running, mac)
 
     async def responds() -> bool:
-        answer = await site.send("run_command", device_id=running, method="GET", api="/api/status")
+        answer = await edge.send("run_command", device_id=running, method="GET", api="/api/status")
         return bool(answer["status"] == "success")
 
-    await eventually(responds, f"{running} responds over the internal network after {accident} (see {site.log})")
+    await eventually(responds, f"{running} responds over the internal network after {accident} (see {edge.log})")
 
 
 async def test_a_running_container_survives_stop_and_start_of_the_controller(
-    site: Site, running: str, docker_api: Any
+    edge: EdgeHost, running: str, docker_api: Any
 ) -> None:
     before = (await inspect(docker_api, running))["State"]["StartedAt"]
-    assert await site.stop() == 0
+    assert await edge.stop() == 0
     assert (await inspect(docker_api, running))["State"]["Running"]
-    await site.start()
-    await site.wait_running(running)
-    await site.wait_condition(running, "Ready")
+    await edge.start()
+    await edge.wait_running(running)
+    await edge.wait_condition(running, "Ready")
     assert (await inspect(docker_api, running))["State"]["StartedAt"] == before
 
 
 async def test_a_runtime_has_its_address_after_a_restart_of_dockerd(
-    site: Site, lan: Lan, running: str, engine: Engine
+    edge: EdgeHost, lan: Lan, running: str, engine: Engine
 ) -> None:
-    mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
+    mac = (await edge.status(running))["networks"]["lan0"]["mac_address"]
     await asyncio.to_thread(engine.restart)
-    await wait_on_lan(site, lan, running, mac)
+    await wait_on_lan(edge, lan, running, mac)
 
 
-async def test_the_agent_reconnects_after_a_restart_of_the_cloud(site: Site, running: str, docker_api: Any) -> None:
+async def test_the_agent_reconnects_after_a_restart_of_the_cloud(edge: EdgeHost, running: str, docker_api: Any) -> None:
     before = (await inspect(docker_api, running))["State"]["StartedAt"]
-    await site.cloud.stop()
-    await site.cloud.start()
-    await site.cloud.wait_agent(AGENT, timeout=60)
-    await site.wait_running(running)
+    await edge.cloud.stop()
+    await edge.cloud.start()
+    await edge.cloud.wait_agent(AGENT, timeout=60)
+    await edge.wait_running(running)
     assert (await inspect(docker_api, running))["State"]["StartedAt"] == before
 
 
-async def test_a_missing_parent_interface_is_awaited(site: Site, lan: Lan) -> None:
+async def test_a_missing_parent_interface_is_awaited(edge: EdgeHost, lan: Lan) -> None:
     await asyncio.to_thread(lan.unplug)
-    await site.create("plc-2", lan.parent, f"{lan.address(61)}/24")
+    await edge.create("plc-2", lan.parent, f"{lan.address(61)}/24")
 
     async def waiting() -> bool:
-        conditions = (await site.runtime("plc-2")).get("status", {}).get("conditions", [])
+        conditions = (await edge.runtime("plc-2")).get("status", {}).get("conditions", [])
         return any(c["type"] == "Reconciling" and c["reason"] == "ParentInterfaceMissing" for c in conditions)
 
     await eventually(waiting, "the status reports the missing parent interface")
     await asyncio.to_thread(lan.plug)
-    await site.wait_running("plc-2")
+    await edge.wait_running("plc-2")
     assert await asyncio.to_thread(lan.ping, lan.address(61))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.support import command
+from tests.support.edge_host import AGENT, EdgeHost
 from tests.support.lan import Lan
-from tests.support.site import AGENT, Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
@@ -24,23 +24,23 @@ KINDS = "runtimes,runtimecommands,edgenodes,events,nodes,pods,namespaces,secrets
 
 
 @pytest.fixture
-async def running(site: Site, lan: Lan) -> str:
+async def running(edge: EdgeHost, lan: Lan) -> str:
     """The name of a running runtime."""
-    await site.create("plc-1", lan.parent, f"{lan.address(50)}/24")
-    await site.wait_running("plc-1")
+    await edge.create("plc-1", lan.parent, f"{lan.address(50)}/24")
+    await edge.wait_running("plc-1")
     return "plc-1"
 
 
-def login(site: Site, device: str, api: str = "/api/login", **fields: Any) -> dict[str, Any]:
+def login(edge: EdgeHost, device: str, api: str = "/api/login", **fields: Any) -> dict[str, Any]:
     """A run_command message with a login."""
     headers = {"Authorization": f"Bearer {BEARER}", "Cookie": f"session={COOKIE}", "X-Api-Key": PASSWORD}
     request = {"method": "POST", "api": f"{api}?key={QUERY}", "params": {"p": PARAMETER}, "headers": headers}
-    return site.message("run_command", device_id=device, **{**request, "data": {"password": PASSWORD}, **fields})
+    return edge.message("run_command", device_id=device, **{**request, "data": {"password": PASSWORD}, **fields})
 
 
-async def send(site: Site, message: dict[str, Any]) -> dict[str, Any]:
+async def send(edge: EdgeHost, message: dict[str, Any]) -> dict[str, Any]:
     """Send a message unchanged; it may have been sent before."""
-    answer: dict[str, Any] = await site.cloud.send(AGENT, message["action"], message, timeout=45)
+    answer: dict[str, Any] = await edge.cloud.send(AGENT, message["action"], message, timeout=45)
     return answer
 
 
@@ -64,43 +64,43 @@ def fetch(url: str) -> bytes:
         return content
 
 
-def other_logins(site: Site, running: str) -> list[dict[str, Any]]:
+def other_logins(edge: EdgeHost, running: str) -> list[dict[str, Any]]:
     """Logins with a file, with errors at the runtime or in between, and refused ones."""
     file = {"filename": FILE, "content_base64": base64.b64encode(FILE.encode()).decode()}
     return [
-        login(site, running, files={"program": file}),
-        login(site, running, "/api/error/500"),
-        login(site, running, "/api/status", method="GET", data=None),
-        login(site, running, port=9),
-        login(site, "nobody"),
-        login(site, running, headers={"X": f"{PASSWORD}\n"}),
-        login(site, running, data=PASSWORD),
+        login(edge, running, files={"program": file}),
+        login(edge, running, "/api/error/500"),
+        login(edge, running, "/api/status", method="GET", data=None),
+        login(edge, running, port=9),
+        login(edge, "nobody"),
+        login(edge, running, headers={"X": f"{PASSWORD}\n"}),
+        login(edge, running, data=PASSWORD),
     ]
 
 
-async def test_no_secret_of_a_login_is_stored(site: Site, running: str, free_port: int) -> None:
-    await site.stop()
-    await site.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port}"})
-    first = login(site, running)
-    answer = await send(site, first)
+async def test_no_secret_of_a_login_is_stored(edge: EdgeHost, running: str, free_port: int) -> None:
+    await edge.stop()
+    await edge.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port}"})
+    first = login(edge, running)
+    answer = await send(edge, first)
     assert answer["http_response"]["headers"]["Set-Cookie"].startswith("session=")
     assert all(secret in str(answer) for secret in (PASSWORD, BEARER, COOKIE, QUERY, PARAMETER))
-    for message in other_logins(site, running):
-        await send(site, message)
-    assert await send(site, first) == answer
+    for message in other_logins(edge, running):
+        await send(edge, message)
+    assert await send(edge, first) == answer
 
     backup = [sys.executable, "-m", "controller", "backup"]
-    await asyncio.to_thread(command.run, *backup, environment=site.environment)
-    objects = await site.kubectl("get", KINDS, "-A", "-o", "json", "--show-managed-fields")
+    await asyncio.to_thread(command.run, *backup, environment=edge.environment)
+    objects = await edge.kubectl("get", KINDS, "-A", "-o", "json", "--show-managed-fields")
     metrics = await asyncio.to_thread(fetch, f"http://127.0.0.1:{free_port}/metrics")
     assert "run-command-" in objects
     assert b"run_command" in metrics
     assert leaks(objects.encode() + metrics) == []
-    assert await asyncio.to_thread(leaking_files, site.state) == {}
-    assert leaks(site.log_text().encode()) == []
+    assert await asyncio.to_thread(leaking_files, edge.state) == {}
+    assert leaks(edge.log_text().encode()) == []
 
-    await site.kill()
-    await site.start()
+    await edge.kill()
+    await edge.start()
     empty: dict[str, Any] = {
         "headers": {},
         "body": None,
@@ -109,20 +109,20 @@ async def test_no_secret_of_a_login_is_stored(site: Site, running: str, free_por
         "status_code": 200,
         "ok": True,
     }
-    assert await send(site, first) == {**answer, "http_response": empty}
-    assert await asyncio.to_thread(leaking_files, site.state) == {}
+    assert await send(edge, first) == {**answer, "http_response": empty}
+    assert await asyncio.to_thread(leaking_files, edge.state) == {}
 
 
 async def test_a_redelivered_command_gets_its_first_answer_after_a_kill(
-    site: Site, running: str, docker_api: Any
+    edge: EdgeHost, running: str, docker_api: Any
 ) -> None:
     for topic in ("stop_device", "start_device", "restart_device"):
-        message = site.message(topic, device_id=running)
-        first = await send(site, message)
+        message = edge.message(topic, device_id=running)
+        first = await send(edge, message)
         assert first["success"] is True
-        await site.kill()
+        await edge.kill()
         before = (await asyncio.to_thread(docker_api.inspect_container, running))["State"]
-        await site.start()
-        assert await send(site, message) == first
+        await edge.start()
+        assert await send(edge, message) == first
         after = (await asyncio.to_thread(docker_api.inspect_container, running))["State"]
         assert (after["StartedAt"], after["FinishedAt"]) == (before["StartedAt"], before["FinishedAt"])

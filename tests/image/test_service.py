@@ -18,9 +18,9 @@ from typing_extensions import override
 from controller.localcloud.server import Cloud
 from tests.support.controller_image import PROJECT, REFERENCE
 from tests.support.dockerd import Engine
+from tests.support.edge_host import AGENT, EdgeHost, connected, eventually
 from tests.support.lan import Lan
 from tests.support.ports import free_port
-from tests.support.site import AGENT, Site, connected, eventually
 
 pytestmark = pytest.mark.timeout(300)  # an image is built
 SERVICE = yaml.safe_load((PROJECT / "manifests/docker/compose.yaml").read_text())["services"]["edge-controller"]
@@ -28,7 +28,7 @@ NAME = SERVICE["container_name"]
 STATE = "/var/lib/edge-controller"
 
 
-class ContainerSite(Site):
+class ContainerHost(EdgeHost):
     """A host whose controller is a container on its engine."""
 
     def __init__(self, client: docker.DockerClient, folder: Path, engine: Engine, cloud: Cloud, certificates: Path,
@@ -75,15 +75,15 @@ class ContainerSite(Site):
 @pytest.fixture
 async def contained(
     built: Any, docker_client: docker.DockerClient, tmp_path: Path, engine: Engine, cloud: Cloud, runtime_image: str
-) -> AsyncIterator[ContainerSite]:
+) -> AsyncIterator[ContainerHost]:
     """A host whose controller runs in a container and is connected."""
-    host = ContainerSite(docker_client, tmp_path, engine, cloud, await cloud.enroll(AGENT), runtime_image)
-    async with connected(host) as site:
-        yield site
+    host = ContainerHost(docker_client, tmp_path, engine, cloud, await cloud.enroll(AGENT), runtime_image)
+    async with connected(host) as edge:
+        yield edge
 
 
 async def test_it_works_and_killing_it_stops_no_runtime(
-    contained: ContainerSite, lan: Lan, docker_client: docker.DockerClient
+    contained: ContainerHost, lan: Lan, docker_client: docker.DockerClient
 ) -> None:
     await contained.create("plc-1", lan.parent, f"{lan.address(60)}/24")
     await contained.wait_running("plc-1")
@@ -103,7 +103,7 @@ async def test_it_works_and_killing_it_stops_no_runtime(
     assert runtime.attrs["State"]["StartedAt"] == started_at
 
 
-async def test_its_health_check_passes(contained: ContainerSite) -> None:
+async def test_its_health_check_passes(contained: ContainerHost) -> None:
     async def healthy() -> bool:
         found = await asyncio.to_thread(contained.container)
         return bool(found.attrs["State"]["Health"]["Status"] == "healthy")
@@ -112,7 +112,7 @@ async def test_its_health_check_passes(contained: ContainerSite) -> None:
 
 
 async def test_delete_orchestrator_removes_the_runtimes_and_its_own_container(
-    contained: ContainerSite, lan: Lan, docker_client: docker.DockerClient
+    contained: ContainerHost, lan: Lan, docker_client: docker.DockerClient
 ) -> None:
     await contained.create("plc-1", lan.parent, f"{lan.address(61)}/24")
     await contained.wait_running("plc-1")

@@ -12,7 +12,7 @@ from controller.metrics import archive
 from controller.metrics.archive import Archive
 from controller.metrics.history import HOUR, History, Sample
 from controller.metrics.history_store import HistoryStore
-from tests.support.site import eventually
+from tests.support.edge_host import eventually
 
 NOW = 1_732_235_400  # half past an hour
 SERIES = "device/edge/plc-1"

@@ -17,9 +17,9 @@ from controller.network import link_plan, link_reconciler
 from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Namespace, Snapshot
 from tests.support.command import run
+from tests.support.edge_host import eventually
 from tests.support.lan import Lan
 from tests.support.processes import bare
-from tests.support.site import eventually
 
 
 @pytest.fixture

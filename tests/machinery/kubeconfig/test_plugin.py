@@ -17,8 +17,8 @@ from controller.machinery.endpoint import Endpoint
 from controller.machinery.kubeconfig.plugin import without_secrets
 from tests.support import kubeconfigs
 from tests.support.certificates import Authority
+from tests.support.edge_host import eventually
 from tests.support.kubeconfigs import document, executing, plugin, printing, write
-from tests.support.site import eventually
 
 JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJwbGMifQ.c2lnbmF0dXJl"
 

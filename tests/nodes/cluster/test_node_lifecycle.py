@@ -100,13 +100,13 @@ async def test_commands_for_its_runtimes_are_answered_with_an_error(
 ) -> None:
     await after_silence(api, "two")
     before = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
-    site = CommandHarness(api)
-    answer = await site.send(topic, device_id="plc-one", **fields)
+    harness = CommandHarness(api)
+    answer = await harness.send(topic, device_id="plc-one", **fields)
     assert answer["status"] == "error"
     assert "node one is away, last heard from at" in answer["error"]
     assert await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE) == before
-    assert site.node.requests == []
-    await site.close()
+    assert harness.node.requests == []
+    await harness.close()
 
 
 @pytest.mark.usefixtures("fleet")

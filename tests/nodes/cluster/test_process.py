@@ -17,16 +17,18 @@ from controller.machinery import endpoint
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from tests.support import command, kubeconfigs
-from tests.support.site import AGENT, NAMESPACE, Site, eventually
+from tests.support.edge_host import AGENT, NAMESPACE, EdgeHost, eventually
 
 
 @pytest.fixture
-async def leader(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Site]:
+async def leader(tmp_path: Path, cloud: Cloud) -> AsyncIterator[EdgeHost]:
     """A leader that is not started yet; nothing listens at the address in its kubeconfig."""
-    site = Site(tmp_path, f"unix://{tmp_path}/missing.sock", cloud, await cloud.enroll(AGENT), "registry.test/a", "1")
-    site.environment |= {"EDGE_API": "cluster", "EDGE_ROLES": "link", "KUBECONFIG": str(tmp_path / "kubeconfig")}
-    yield site
-    await site.close()
+    edge = EdgeHost(
+        tmp_path, f"unix://{tmp_path}/missing.sock", cloud, await cloud.enroll(AGENT), "registry.test/a", "1"
+    )
+    edge.environment |= {"EDGE_API": "cluster", "EDGE_ROLES": "link", "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    yield edge
+    await edge.close()
 
 
 async def serve(folder: Path) -> ApiServer:
@@ -45,7 +47,9 @@ async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     await server.stop()
 
 
-async def test_it_leads_and_releases_the_lease_at_the_end(leader: Site, api_server: ApiServer, tmp_path: Path) -> None:
+async def test_it_leads_and_releases_the_lease_at_the_end(
+    leader: EdgeHost, api_server: ApiServer, tmp_path: Path
+) -> None:
     await leader.start()
     api = ApiClient(await endpoint.from_kubeconfig(tmp_path / "kubeconfig"))
     assert (await api.get(core_kinds.LEASES, "edge-controller", NAMESPACE))["spec"]["holderIdentity"]
@@ -70,14 +74,14 @@ def test_a_process_loads_only_the_libraries_of_its_roles(role: str, loaded: list
 
 @pytest.mark.parametrize("roles", ["link,pods", "node"])
 async def test_it_reads_its_kubeconfig_without_the_kubernetes_package_in_its_process(
-    leader: Site, api_server: ApiServer, roles: str
+    leader: EdgeHost, api_server: ApiServer, roles: str
 ) -> None:
     await leader.start({"PYTHONPROFILEIMPORTTIME": "1", "EDGE_ROLES": roles}, connected=False)
     assert "kubernetes" not in await leader.imports_once_kopf_runs()
 
 
 async def test_it_runs_the_credential_plugin_of_its_kubeconfig(
-    leader: Site, api_server: ApiServer, tmp_path: Path
+    leader: EdgeHost, api_server: ApiServer, tmp_path: Path
 ) -> None:
     token = (await asyncio.to_thread(api_server.credentials, "admin")).token
     code = f"open({str(tmp_path / 'runs')!r}, 'a').write('x')\n" + kubeconfigs.printing(token=token)
@@ -89,7 +93,7 @@ async def test_it_runs_the_credential_plugin_of_its_kubeconfig(
     assert token not in leader.log_text()
 
 
-async def test_a_plugin_that_fails_ends_it_with_one_sentence(leader: Site, tmp_path: Path) -> None:
+async def test_a_plugin_that_fails_ends_it_with_one_sentence(leader: EdgeHost, tmp_path: Path) -> None:
     user = kubeconfigs.executing(kubeconfigs.plugin(tmp_path / "get-token", "sys.exit('log in first')"))
     kubeconfigs.write(tmp_path / "kubeconfig", kubeconfigs.document(user=user))
     await leader.start(connected=False)
@@ -99,7 +103,7 @@ async def test_a_plugin_that_fails_ends_it_with_one_sentence(leader: Site, tmp_p
     assert "the credential plugin get-token failed: process returned 1. log in first" in line
 
 
-async def test_it_can_be_stopped_while_a_plugin_hangs(leader: Site, tmp_path: Path) -> None:
+async def test_it_can_be_stopped_while_a_plugin_hangs(leader: EdgeHost, tmp_path: Path) -> None:
     code = f"open({str(tmp_path / 'runs')!r}, 'w').close()\ntime.sleep(600)"
     user = kubeconfigs.executing(kubeconfigs.plugin(tmp_path / "plugin", code))
     kubeconfigs.write(tmp_path / "kubeconfig", kubeconfigs.document(user=user))
@@ -113,12 +117,12 @@ async def test_it_can_be_stopped_while_a_plugin_hangs(leader: Site, tmp_path: Pa
     assert "Traceback" not in leader.log_text()
 
 
-async def test_it_keeps_no_files_of_a_node(leader: Site, api_server: ApiServer) -> None:
+async def test_it_keeps_no_files_of_a_node(leader: EdgeHost, api_server: ApiServer) -> None:
     await leader.start()
     assert {path.name for path in leader.state.iterdir()} == {"install-id", "node-name", "lock"}
 
 
-async def test_it_can_be_stopped_while_it_waits_for_the_api(leader: Site, tmp_path: Path) -> None:
+async def test_it_can_be_stopped_while_it_waits_for_the_api(leader: EdgeHost, tmp_path: Path) -> None:
     server = await serve(tmp_path)
     await server.stop()
     await leader.start(connected=False)
@@ -131,7 +135,7 @@ async def test_it_can_be_stopped_while_it_waits_for_the_api(leader: Site, tmp_pa
     assert "Traceback" not in leader.log_text()
 
 
-async def test_without_a_cluster_it_exits_with_one_sentence(leader: Site) -> None:
+async def test_without_a_cluster_it_exits_with_one_sentence(leader: EdgeHost) -> None:
     del leader.environment["KUBECONFIG"]
     await leader.start(connected=False)
     assert leader.process is not None

@@ -14,8 +14,8 @@ from controller.node_api.node import Node, Placement
 from controller.nodes.cluster import placement
 from controller.nodes.cluster.placement import Candidate
 from controller.nodes.cluster.scheduler import Scheduler
+from tests.support.edge_host import eventually
 from tests.support.embedded_api import NAMESPACE
-from tests.support.site import eventually
 
 
 class FakeNodeDirectory:

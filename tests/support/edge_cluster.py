@@ -18,7 +18,7 @@ import yaml
 
 from controller import names
 from controller.api import crds
-from tests.support.site import NAMESPACE, Site
+from tests.support.edge_host import NAMESPACE, EdgeHost
 
 ACCOUNT = "edge-controller"  # of the leader
 NODE_ACCOUNT = f"{ACCOUNT}-node"
@@ -27,7 +27,7 @@ _MANIFEST = Path(__file__).parents[2] / "manifests/cluster/edge-controller.yaml"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 
 
-class ClusterSite:
+class EdgeCluster:
     """The processes of one installation; ``close`` stops them all."""
 
     def __init__(self, directory: Path, kubectl: Path, kubeconfig: Path, cloud: Any, certificates: Path) -> None:
@@ -37,7 +37,7 @@ class ClusterSite:
         self._kubectl = kubectl
         self.kubeconfig = kubeconfig
         self._certificates = certificates
-        self._processes: list[Site] = []
+        self._processes: list[EdgeHost] = []
 
     async def prepare(self) -> None:
         """Create the kinds, the namespace, and an account with a token for nodes."""
@@ -55,13 +55,13 @@ class ClusterSite:
         wanted = (f"--audience={audience}",) if audience else ()
         return (await self.kubectl("create", "token", account, *wanted)).strip()
 
-    def process(self, name: str, roles: str, **environment: str) -> Site:
+    def process(self, name: str, roles: str, **environment: str) -> EdgeHost:
         """Return a controller with these roles, not started yet; without an engine unless ``environment`` names one."""
         folder = self.directory / name
         folder.mkdir()
         missing = f"unix://{folder}/missing.sock"
-        site = Site(folder, missing, self.cloud, self._certificates, "registry.test/runtime", "1")
-        site.environment |= {
+        edge = EdgeHost(folder, missing, self.cloud, self._certificates, "registry.test/runtime", "1")
+        edge.environment |= {
             "EDGE_API": "cluster",
             "EDGE_ROLES": roles,
             "EDGE_NODE_NAME": name,
@@ -70,8 +70,8 @@ class ClusterSite:
             "KUBECONFIG": str(self._kubeconfig_of(_account(roles))),
             **environment,
         }
-        self._processes.append(site)
-        return site
+        self._processes.append(edge)
+        return edge
 
     async def run(self, command: str) -> str:
         """Run one of our commands as a person would; return its output."""
@@ -104,13 +104,13 @@ class ClusterSite:
 
     async def close(self) -> None:
         """Stop every process, regardless of its state."""
-        for site in self._processes:
-            if site.process is not None and site.process.returncode is None:
-                site.process.kill()
-                await site.process.wait()
+        for edge in self._processes:
+            if edge.process is not None and edge.process.returncode is None:
+                edge.process.kill()
+                await edge.process.wait()
         await self._empty()
         forbidden = [
-            line for site in self._processes for line in site.log_text().splitlines() if "is forbidden" in line
+            line for edge in self._processes for line in edge.log_text().splitlines() if "is forbidden" in line
         ]
         assert not forbidden, "the chart gives too few rights"
 

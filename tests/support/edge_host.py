@@ -25,7 +25,7 @@ AGENT = "07048933"
 NAMESPACE = "edge"
 
 Found = TypeVar("Found")
-Made = TypeVar("Made", bound="Site")
+Made = TypeVar("Made", bound="EdgeHost")
 
 
 async def eventually(
@@ -43,17 +43,17 @@ async def eventually(
 
 
 @contextlib.asynccontextmanager
-async def connected(site: Made) -> AsyncIterator[Made]:
-    """Yield the site while its controller is connected, and purge what is left afterwards."""
+async def connected(edge: Made) -> AsyncIterator[Made]:
+    """Yield the host while its controller is connected, and purge what is left afterwards."""
     try:
-        await site.start()
-        yield site
+        await edge.start()
+        yield edge
     finally:
-        await site.close()
-        await site.purge()
+        await edge.close()
+        await edge.purge()
 
 
-class Site:
+class EdgeHost:
     """A controller process with everything around it.
 
     ``cloud`` is a started localcloud.server.Cloud; ``certificates`` has the agent's client.crt, client.key and ca.crt;
