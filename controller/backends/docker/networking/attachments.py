@@ -21,9 +21,11 @@ from controller.backends.docker.networking import endpoint_plan
 from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.backends.docker.parts import Parts
 from controller.container_root import NONE, Process
-from controller.network import desired_interface, link_reconciler, resolver
+from controller.network import link_reconciler, resolver
 from controller.network.arp import sockets
-from controller.network.desired_interface import DesiredInterface
+from controller.network.desired_interface import DesiredInterface, name_servers
+
+_DOCKERS_RESOLVER = ("127.0.0.11",)
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +68,7 @@ class Attachments:
             self._address_registry.require_free(target.identity, desired_interfaces)
         else:
             await self._address_registry.require_unclaimed(target.identity, desired_interfaces)
-        try:
-            await self._arrange_endpoints(target, container, desired_interfaces)
-        except failures.Refusal as refusal:
-            if not await self._networks.drop_unusable(refusal):
-                raise
-            await self._arrange_endpoints(target, await self._containers.require(target.identity), desired_interfaces)
-        container = await self._containers.require(target.identity)
+        container = await self._with_endpoints(target, container, desired_interfaces)
         if container.state["Status"] == "running":
             await self._repair_running(target, container, started=started)
         if missing := dict.fromkeys(desired.parent for desired in desired_interfaces if not desired.parent_index):
@@ -90,6 +86,18 @@ class Attachments:
         placed = (replace(desired, parent_index=indexes[desired.parent]) for desired in found)
         return self._leasing.with_lease_states(target.identity, placed, container.process)
 
+    async def _with_endpoints(
+        self, target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface]
+    ) -> Container:
+        """The container with its endpoints in order; a LAN network that the engine cannot use is created again."""
+        try:
+            await self._arrange_endpoints(target, container, desired_interfaces)
+        except failures.Refusal as refusal:
+            if not await self._networks.drop_unusable(refusal):
+                raise
+            await self._arrange_endpoints(target, await self._containers.require(target.identity), desired_interfaces)
+        return await self._containers.require(target.identity)
+
     async def _arrange_endpoints(
         self, target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface]
     ) -> None:
@@ -105,7 +113,8 @@ class Attachments:
         for endpoint in (*arranged.lost, *arranged.disconnect):
             await self._disconnect(container, endpoint)
         for network, desired in arranged.connect.items():
-            await self._remove_own_link(container, desired)
+            # Two links cannot share a MAC address: we may have created one in place of Docker's.
+            await _remove_link(container, desired.mac_address)
             await self._connect(container, network, create_body.endpoint(desired, capabilities, target.spec))
         internal = labels.internal_network_name(target.identity)
         if internal not in {endpoint.network for endpoint in container.endpoints if endpoint not in arranged.lost}:
@@ -118,17 +127,11 @@ class Attachments:
 
     async def _disconnect(self, container: Container, endpoint: Endpoint) -> None:
         # An engine loses track of a link that we renamed, and would leave it behind with its addresses.
-        if container.pid and endpoint.mac_address:
-            await link_reconciler.remove_link(container.process, endpoint.mac_address)
+        await _remove_link(container, endpoint.mac_address)
         await self._engine.change(
             lambda client: client.disconnect_container_from_network(container.id, endpoint.network, force=True)
         )
         log.info("Disconnected %s from network %s", container.name, endpoint.network)
-
-    async def _remove_own_link(self, container: Container, desired: DesiredInterface) -> None:
-        """Remove the link that we created in place of Docker's: two links cannot share a MAC address."""
-        if container.pid:
-            await link_reconciler.remove_link(container.process, desired.mac_address)
 
     async def _repair_running(self, target: Target, container: Container, *, started: bool) -> None:
         desired_interfaces = self.desired_interfaces(target, container)
@@ -141,12 +144,16 @@ class Attachments:
         if faults or started:
             await _announce(container.process, links)
         await self._leasing.keep(target.identity, desired_interfaces, container.process)
-        wanted = desired_interface.name_servers(desired_interfaces)
         found = await asyncio.to_thread(resolver.name_servers, container.process)
-        if not any(desired.pending for desired in desired_interfaces) and uses_other_servers(container, wanted, found):
-            await asyncio.to_thread(resolver.write, container.process, wanted)
+        if uses_other_servers(container, desired_interfaces, found):
+            await asyncio.to_thread(resolver.write, container.process, name_servers(desired_interfaces))
             log.info("Wrote name servers of %s", container.name, extra={"runtime": target.name})
         await self._dedication.place(target, container.process)
+
+
+async def _remove_link(container: Container, mac_address: str) -> None:
+    if container.pid and mac_address:
+        await link_reconciler.remove_link(container.process, mac_address)
 
 
 async def _announce(process: Process, links: Sequence[DesiredInterface]) -> None:
@@ -165,14 +172,15 @@ def pins_mac(container: Container, network: str, desired: DesiredInterface, capa
     return own and container.host_config.get("NetworkMode") == network
 
 
-def uses_other_servers(container: Container, wanted: Sequence[str], found: Sequence[str]) -> bool:
-    """Whether the runtime uses other name servers than the wanted ones.
+def uses_other_servers(
+    container: Container, desired_interfaces: Sequence[DesiredInterface], found: tuple[str, ...]
+) -> bool:
+    """Whether the runtime uses other name servers than the desired ones, when these are known and not none.
 
     Docker's own resolver (127.0.0.11) forwards to those that the container was created with.
     """
-    given = container.host_config.get("Dns") or []
-    return (
-        bool(wanted)
-        and list(found) != list(wanted)
-        and not (list(found) == ["127.0.0.11"] and list(given) == list(wanted))
-    )
+    desired = name_servers(desired_interfaces)
+    if not desired or any(interface.pending for interface in desired_interfaces):
+        return False
+    given = tuple(container.host_config.get("Dns") or ())
+    return found != desired and (found, given) != (_DOCKERS_RESOLVER, desired)

@@ -17,7 +17,7 @@ from controller.backends.docker.networking.attachments import Attachments, uses_
 from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.backends.docker.parts import Parts
 from controller.backends.observation import Observed, ObservedInterface, ObservedNetwork
-from controller.network import desired_interface, interfaces, link_plan, resolver
+from controller.network import interfaces, link_plan, resolver
 from controller.network.desired_interface import DesiredInterface
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.netns import Namespace, Snapshot
@@ -99,9 +99,7 @@ class NetworkFacet(Facet):
             return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
         servers = await asyncio.to_thread(resolver.name_servers, container.process)
         states = await asyncio.to_thread(_states, {desired.parent for desired in desired_interfaces})
-        wrong_servers = not any(desired.pending for desired in desired_interfaces) and uses_other_servers(
-            container, desired_interface.name_servers(desired_interfaces), servers
-        )
+        wrong_servers = uses_other_servers(container, desired_interfaces, servers)
         seen = _running_interfaces(desired_interfaces, container, snapshot, wrong_servers=wrong_servers)
         return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
 
