@@ -33,11 +33,15 @@ def write_secret(path: Path, content: bytes) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
+        rename_durably(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def rename_durably(fresh: Path, path: Path) -> None:
+    """Rename a finished file; durable when this returns."""
+    sync(fresh)
+    fresh.replace(path)
     sync(path.parent)
 
 

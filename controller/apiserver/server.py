@@ -40,7 +40,7 @@ from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.storage import database, erasure, recovery, replacement, sqlite_errors
 from controller.apiserver.storage.backups import Backups
-from controller.apiserver.storage.database_options import DEFAULTS, DatabaseOptions
+from controller.apiserver.storage.database import DEFAULTS, DatabaseOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import Advice
 from controller.disk import Disk

@@ -23,7 +23,7 @@ async def start(
 ) -> Endpoint:
     """Serve until ``stack`` is closed; return the controller's own access. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
-    from controller.apiserver.storage.database_options import DatabaseOptions  # noqa: PLC0415 - as above
+    from controller.apiserver.storage.database import DatabaseOptions  # noqa: PLC0415 - as above
 
     server = ApiServer(
         state.directory,

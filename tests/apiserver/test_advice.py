@@ -13,7 +13,7 @@ from controller.apiserver.controllers import seed
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core import CONFIG_MAPS
 from controller.apiserver.objects.deletions import Deletion
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import MERGE_PATCH, ResourceRef, Verbs
 

@@ -16,7 +16,7 @@ from controller import errors
 from controller.apiserver.controllers import seed
 from controller.apiserver.controllers.expiry import Expiry
 from controller.apiserver.kinds.core import EVENTS
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs

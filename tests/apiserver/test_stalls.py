@@ -14,7 +14,7 @@ import pytest
 
 from controller.apiserver import bounds
 from controller.apiserver.kinds.core import CONFIG_MAPS
-from controller.apiserver.objects import admission, list_options
+from controller.apiserver.objects import admission, request_options
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.store import Store
@@ -131,7 +131,7 @@ async def test_other_tasks_run_between_two_events_of_a_watch(tmp_path: Path) -> 
     running = asyncio.create_task(others())
     things = ResourceRef(replace(CONFIG_MAPS, plural="things"), "edge")
     watch = Watch(store, things, lambda _: True, Form(), Worker(), asyncio.Lock())
-    async for _ in watch.events(list_options.of_watch({"timeoutSeconds": "1"})):
+    async for _ in watch.events(request_options.of_watch({"timeoutSeconds": "1"})):
         lines += 1
         assert turns >= lines
     running.cancel()

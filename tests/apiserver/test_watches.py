@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from controller.apiserver.kinds.core import CORE
-from controller.apiserver.objects.list_options import of_watch
 from controller.apiserver.objects.representation import Form
+from controller.apiserver.objects.request_options import of_watch
 from controller.apiserver.storage.store import Key, Store
 from controller.apiserver.verbs.watches import Watch
 from controller.apiserver.verbs.writing import ResourceRef

@@ -22,12 +22,11 @@ from controller.api import crds
 from controller.apiserver.failures import Failure
 from controller.apiserver.kinds import resources
 from controller.apiserver.kinds.core import CORE, NAMESPACES
-from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.kinds.subresources import STATUS
-from controller.apiserver.objects import list_options
+from controller.apiserver.kinds.resources import STATUS, Resource
+from controller.apiserver.objects import request_options
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.representation import Form
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store, Transaction
 from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading, predicate
@@ -96,7 +95,7 @@ class DirectApi(ApiClient):
     ) -> Listing:
         async with self._handling("list", kind):
             query = {"labelSelector": label_selector, "fieldSelector": field_selector}
-            found, metadata = await self._reading.select(_ref(kind, namespace), list_options.of_list(query))
+            found, metadata = await self._reading.select(_ref(kind, namespace), request_options.of_list(query))
             return Listing([self._shown(kind, item) for item in found], metadata["resourceVersion"])
 
     async def create(self, kind: Kind, body: Object) -> Object:
@@ -135,7 +134,7 @@ class DirectApi(ApiClient):
     ) -> AsyncGenerator[WatchEvent]:
         async with self._handling("watch", kind):
             query = {"resourceVersion": resource_version, "allowWatchBookmarks": "true"}
-            options = list_options.of_watch({name: value for name, value in query.items() if value})
+            options = request_options.of_watch({name: value for name, value in query.items() if value})
             options = dataclasses.replace(options, seconds=self.watch_seconds)
             ref, matches = _ref(kind, namespace), predicate(_resource(kind), label_selector, field_selector)
         events = Watch(self._store, ref, matches, Form(), self._worker, asyncio.Lock()).events(options)

@@ -14,7 +14,7 @@ from controller import __version__, names
 from controller.api import crds, kinds
 from controller.api.runtimes import RuntimeSpec
 from controller.apiserver.server import ApiServer
-from controller.apiserver.storage.database_options import DatabaseOptions
+from controller.apiserver.storage.database import DatabaseOptions
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.labels import ContainerProvenance

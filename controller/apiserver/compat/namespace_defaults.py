@@ -12,7 +12,7 @@ from typing import Any
 from controller.apiserver import failures
 from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.kinds.core import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Change, Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 

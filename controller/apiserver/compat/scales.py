@@ -8,7 +8,7 @@ from typing import Any
 from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import tables
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.schemas import structural
 from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.schemas.structural import PRESERVE

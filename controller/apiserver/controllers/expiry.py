@@ -14,7 +14,7 @@ from controller.apiserver import failures
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects.deletions import Deletion
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Key, Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 

@@ -16,7 +16,7 @@ from controller.apiserver.controllers.ownership import Ownership, references
 from controller.apiserver.kinds.core import DEFINITIONS
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects.deletions import FOREGROUND, ORPHAN, Deletion
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Change, Key, Store
 from controller.apiserver.verbs.writing import MERGE_PATCH, ResourceRef, Verbs
 

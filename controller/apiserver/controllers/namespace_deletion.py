@@ -16,7 +16,7 @@ from controller.apiserver.kinds import definitions
 from controller.apiserver.kinds.core import DEFINITIONS, NAMESPACES
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects.deletions import Deletion
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Change, Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 

@@ -9,7 +9,7 @@ from typing import Any
 from controller.apiserver import times
 from controller.apiserver.kinds.core import DEFINITIONS, EVENTS, NAMESPACES, SERVICES
 from controller.apiserver.kinds.resources import Registry
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Change, Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 

@@ -1,13 +1,13 @@
-"""Discovery documents: groups, versions and resources, plain and aggregated."""
+"""Documents at fixed paths: discovery, plain and aggregated, the version, the list of paths."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
-from controller.apiserver.kinds.resources import Registry, Resource
-from controller.apiserver.kinds.subresources import Subresource
+from controller.apiserver.kinds.resources import Registry, Resource, Subresource
 
 Object = dict[str, Any]
 
@@ -15,18 +15,59 @@ VERSION = {"major": "1", "minor": "35", "gitVersion": "v1.35.0+edge", "gitCommit
            "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux"}  # fmt: skip
 
 
-def groups(registry: Registry) -> Object:
+class Documents:
+    """The documents at fixed paths."""
+
+    def __init__(self, registry: Registry, others: Iterable[str] = ()) -> None:
+        """``others``: further paths for the list at the root."""
+        self._registry = registry
+        self._others = tuple(others)
+
+    def find(self, parts: list[str], *, aggregated: bool) -> Object | None:
+        """The document at this path, or None when the path names objects or nothing."""
+        match parts:
+            case []:
+                return {"paths": self._paths()}
+            case ["version"]:
+                return VERSION
+            case ["api"] | ["apis"] if aggregated:
+                return _aggregated(self._registry, core=parts == ["api"])
+        return self._discovery(parts)
+
+    def _paths(self) -> list[str]:
+        groups = self._registry.groups()
+        versions = [f"/apis/{group}/{version}" for group, found in groups.items() for version in found]
+        fixed = ("/api", "/api/v1", "/apis", "/openapi/v2", "/openapi/v3", "/version")
+        return sorted({*fixed, *(f"/apis/{group}" for group in groups), *versions, *self._others})
+
+    def _discovery(self, parts: list[str]) -> Object | None:
+        registry = self._registry
+        match parts:
+            case ["api"]:
+                return {"kind": "APIVersions", "versions": ["v1"]}
+            case ["api", "v1"]:
+                return _resource_list(registry, "", "v1")
+            case ["apis"]:
+                return _groups(registry)
+            case ["apis", group] if group in registry.groups():
+                return _group(registry, group)
+            case ["apis", group, version] if version in registry.groups().get(group, []):
+                return _resource_list(registry, group, version)
+        return None
+
+
+def _groups(registry: Registry) -> Object:
     """``GET /apis``."""
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group(registry, n) for n in registry.groups()]}
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(registry, n) for n in registry.groups()]}
 
 
-def group(registry: Registry, name: str) -> Object:
+def _group(registry: Registry, name: str) -> Object:
     """``GET /apis/GROUP``."""
     versions = [{"groupVersion": f"{name}/{v}", "version": v} for v in registry.groups()[name]]
     return {"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def resource_list(registry: Registry, group_name: str, version: str) -> Object:
+def _resource_list(registry: Registry, group_name: str, version: str) -> Object:
     """``GET /apis/GROUP/VERSION`` and ``GET /api/v1``."""
     entries = []
     for resource in registry.all():
@@ -37,7 +78,7 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}
 
 
-def aggregated(registry: Registry, *, core: bool) -> Object:
+def _aggregated(registry: Registry, *, core: bool) -> Object:
     """Aggregated discovery (apidiscovery.k8s.io/v2) for ``/api`` (core) or ``/apis``."""
     names = {"": ["v1"]} if core else registry.groups()
     items = [

@@ -14,15 +14,15 @@ from controller.apiserver.access import audit
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Identity
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
-from controller.apiserver.documents.catalogue import Documents
+from controller.apiserver.documents.discovery import Documents
 from controller.apiserver.documents.openapi import OpenApi
 from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.http.limits import TURN, WORKER
 from controller.apiserver.kinds.resources import Registry, Resource
-from controller.apiserver.objects import deletions, list_options, write_options
+from controller.apiserver.objects import deletions, request_options
 from controller.apiserver.objects.representation import Form
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading, predicate
@@ -83,7 +83,7 @@ class Requests:
             return await self._review(request, attrs, user)
         if attrs.verb == "watch":
             return await self._watch(request, ref)
-        options = write_options.of_write(request.query, request.headers.get("User-Agent", ""), attrs.subresource)
+        options = request_options.of_write(request.query, request.headers.get("User-Agent", ""), attrs.subresource)
         form = responses.form(request)  # before any write: a 406 must not leave a change behind
         if view := self._views.get(attrs.subresource):
             return await self._on_view(request, ref, options, view)
@@ -133,7 +133,7 @@ class Requests:
         match request.method:
             case "GET":
                 async with request[TURN]:
-                    items, metadata = await self._reading.select(ref, list_options.of_list(request.query))
+                    items, metadata = await self._reading.select(ref, request_options.of_list(request.query))
                     return await _listed(request, ref.resource, items, metadata, form)
             case "POST" if ref.resource.namespaced == bool(ref.namespace):
                 body, options = await _given(request, options)
@@ -149,7 +149,7 @@ class Requests:
     ) -> web.Response:
         match request.method:
             case "GET":
-                found = self._reading.get(ref, list_options.revision_of(request.query))
+                found = self._reading.get(ref, request_options.revision_of(request.query))
                 return await _shown(request, ref.resource, found, form.of_object)
             case "PUT":
                 body, options = await _given(request, options)
@@ -192,7 +192,7 @@ class Requests:
         self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
         asked = deletions.read(await request_bodies.body(request), request.query)
-        items, metadata = await self._reading.select(ref, list_options.of_list(request.query))
+        items, metadata = await self._reading.select(ref, request_options.of_list(request.query))
         for item in items:
             one = ResourceRef(ref.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
             with contextlib.suppress(failures.NotFound):
@@ -200,7 +200,7 @@ class Requests:
         return await _listed(request, ref.resource, items, metadata, form)
 
     async def _watch(self, request: web.Request, ref: ResourceRef) -> web.StreamResponse:
-        options = list_options.of_watch(request.query)
+        options = request_options.of_watch(request.query)
         field = ",".join(filter(None, (options.field, f"metadata.name={ref.name}" if ref.name else "")))
         matches = predicate(ref.resource, options.label, field)
         form, worker = responses.form(request, streaming=True), request.app[WORKER]

@@ -7,8 +7,7 @@ from typing import Any
 
 from controller.apiserver import failures
 from controller.apiserver.kinds import core_columns, core_rules, definitions
-from controller.apiserver.kinds.resources import READ, VERBS, Resource, Selectable
-from controller.apiserver.kinds.subresources import FINALIZE, STATUS
+from controller.apiserver.kinds.resources import FINALIZE, READ, STATUS, VERBS, Resource, Selectable
 from controller.apiserver.schemas import identifiers
 from controller.apiserver.schemas.causes import Cause
 

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 from controller.apiserver.kinds import core_schemas, core_types
-from controller.apiserver.kinds.subresources import STATUS, Subresource, scale
 from controller.apiserver.schemas import identifiers
 from controller.apiserver.schemas.causes import Cause
 
@@ -58,6 +57,26 @@ class Selectable:
     name: str
     paths: tuple[str, ...] = ()  # where the value may be stored, if not at ``name``
     absent: str = ""  # value of an absent field
+
+
+@dataclass(frozen=True)
+class Subresource:
+    """A path below an object, with its own verbs."""
+
+    name: str
+    verbs: tuple[str, ...] = ("get", "patch", "update")
+    writes: str = ""  # the field that only this subresource writes
+    kind: tuple[str, str, str] | None = None  # group, version and kind of its bodies; None: those of the object
+    paths: Object | None = None  # of a scale: JSONPaths of the values in the object
+
+
+STATUS = Subresource("status", writes="status")
+FINALIZE = Subresource("finalize", ("update",), writes="spec")
+
+
+def scale(paths: Object) -> Subresource:
+    """The scale of a custom resource (API reference: CustomResourceSubresourceScale)."""
+    return Subresource("scale", kind=("autoscaling", "v1", "Scale"), paths=paths)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from controller.apiserver import bounds, failures
 from controller.apiserver.kinds import core_schemas
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import metadata
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.schemas import rules, structural
 from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.schemas.correlation import ABSENT

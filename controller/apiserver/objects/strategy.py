@@ -12,7 +12,7 @@ from controller.apiserver.equality import identical
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import admission, managers
 from controller.apiserver.objects.managers import Manager, Managers
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from controller import files
 from controller.apiserver.storage import sqlite_errors
+from controller.disk import Disk
 
 FORMAT = 1  # of the tables; a program rejects a file with a later format
 BACKUP_MARK = 1  # user_version of a backup
@@ -35,6 +37,27 @@ class Summary(NamedTuple):
     revision: int
     objects: int
     origin: str | None
+
+
+@dataclass(frozen=True)
+class DatabaseOptions:
+    """Options of the database.
+
+    ``facts`` are stored in it, for restoring a backup on another host. ``disk`` defaults to the disk of the database.
+    ``subject`` refers to the object of Events about the database, by default the namespace. ``backup_required``: do not
+    upgrade without a backup. ``witness`` is a file that exists after the first start: if it exists and the database
+    does not, the database was lost.
+    """
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    disk: Disk | None = None
+    subject: Mapping[str, str] | None = None
+    backup_required: bool = True
+    witness: Path | None = None
+
+
+DEFAULTS = DatabaseOptions()
+"""Used by tests and tools without an installation."""
 
 
 def fault(path: Path) -> str:
@@ -99,7 +122,7 @@ def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -
         mark(partial)
         if written:
             keep_facts(partial, written)
-        rename_durably(partial, target)
+        files.rename_durably(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -108,13 +131,6 @@ def mark(path: Path) -> None:
     """Mark a backup, so that revisions jump ahead when it is opened: clients may have seen later ones than its own."""
     with connected(path) as connection:
         connection.execute(f"PRAGMA user_version = {BACKUP_MARK}")
-
-
-def rename_durably(fresh: Path, path: Path) -> None:
-    """Rename a finished file; durable when this returns."""
-    files.sync(fresh)
-    fresh.replace(path)
-    files.sync(path.parent)
 
 
 def free_name(path: Path, why: str) -> str:

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from controller import errors
+from controller import errors, files
 from controller.apiserver.storage import database, sqlite_errors
 from controller.apiserver.storage.backups import Backups
 
@@ -38,7 +38,7 @@ def finish(fresh: Path, path: Path, why: str) -> Path | None:
     """Set aside the database, if it exists, and put the prepared copy in its place. Returns the path of the old one."""
     aside = database.set_aside(path, database.free_name(path, why)) if path.exists() else None
     _clear_way(path)
-    database.rename_durably(fresh, path)
+    files.rename_durably(fresh, path)
     return aside
 
 

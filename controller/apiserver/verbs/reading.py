@@ -8,7 +8,7 @@ from typing import Any
 from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource, Selectable
 from controller.apiserver.objects import selectors, tables
-from controller.apiserver.objects.list_options import NOW, Continue, ListOptions
+from controller.apiserver.objects.request_options import NOW, Continue, ListOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import ResourceRef
 

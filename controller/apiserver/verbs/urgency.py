@@ -9,7 +9,7 @@ from typing import Any
 
 from controller import names
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.reserve import Urgency
 
 # Without the journal no command of the cloud runs, including those that delete and so free space.

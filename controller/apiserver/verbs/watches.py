@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
 from controller.apiserver import failures
-from controller.apiserver.objects.list_options import WatchOptions
 from controller.apiserver.objects.representation import Form
+from controller.apiserver.objects.request_options import WatchOptions
 from controller.apiserver.storage.store import Change, Store, Subscription
 from controller.apiserver.verbs.writing import ResourceRef, shown
 from controller.apiserver.worker import Worker

@@ -24,7 +24,7 @@ from controller.apiserver.objects import (
 )
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.managers import Manager, Managers
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.storage.store import Key, Store, Transaction
 from controller.apiserver.verbs import urgency

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from controller.api import quantities
 from controller.cloud.answers import Answer
 from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.queries import GetConsumptionDevice, GetConsumptionOrchestrator
@@ -13,7 +14,6 @@ from controller.node_api.node import NodeDirectory, Usage
 
 MIB = 1 << 20
 GIB = 1 << 30
-_UNITS = {"Ki": 1 << 10, "Mi": MIB, "Gi": GIB, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 class Consumption:
@@ -64,16 +64,14 @@ def cpu_limit(quantity: str | None) -> str:
     """Format a CPU quantity ("2", "0.5", "500m") for the cloud: "2.0 vCPU"."""
     if not quantity:
         return "unlimited"
-    cores = float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
-    return f"{cores} vCPU"
+    return f"{quantities.nano_cpus(quantity) / 10**9} vCPU"
 
 
 def memory_limit(quantity: str | None) -> str:
     """Format a memory quantity ("512Mi", "1G", bytes) for the cloud: "512 MB"."""
     if not quantity:
         return "unlimited"
-    number = quantity.rstrip("Kkimg" + "MG")
-    return f"{round(int(number) * _UNITS.get(quantity[len(number) :], 1) / MIB)} MB"
+    return f"{round(quantities.memory_bytes(quantity) / MIB)} MB"
 
 
 def _curves(usage: Usage) -> Answer:

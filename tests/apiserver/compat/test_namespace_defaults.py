@@ -14,7 +14,7 @@ from controller.apiserver.controllers.namespace_deletion import NamespaceDeletio
 from controller.apiserver.kinds.core import CONFIG_MAPS, CORE, NAMESPACES, SERVICE_ACCOUNTS
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.objects.deletions import Deletion
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import MERGE_PATCH, ResourceRef, Verbs
 

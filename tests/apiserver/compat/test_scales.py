@@ -15,7 +15,7 @@ from controller.apiserver.compat.scales import Scales
 from controller.apiserver.controllers import seed
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.resources import of_definition
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import MERGE_PATCH, STRATEGIC_PATCH, ResourceRef, Verbs
 

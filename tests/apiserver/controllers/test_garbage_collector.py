@@ -11,7 +11,7 @@ from controller.apiserver.controllers.garbage_collector import GarbageCollector
 from controller.apiserver.kinds.core import CONFIG_MAPS, CORE
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.objects.deletions import Deletion
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 

@@ -13,7 +13,7 @@ from controller.apiserver.compat import registration
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry, Resource, of_definition
 from controller.apiserver.objects import admission, strategy
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from tests.apiserver.bodies import mutated, unless_refused
 from tests.conformance.conftest import DEFINITION, widget
 

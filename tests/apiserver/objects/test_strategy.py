@@ -10,7 +10,7 @@ from controller.apiserver import failures
 from controller.apiserver.kinds.core import CONFIG_MAPS, NAMESPACES
 from controller.apiserver.kinds.resources import of_definition
 from controller.apiserver.objects import admission, strategy
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from tests.conformance.conftest import DEFINITION, widget
 
 WIDGETS = of_definition(DEFINITION)[0]

@@ -11,7 +11,7 @@ from controller.api import crds
 from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource, of_definition
 from controller.apiserver.objects import strategy
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 
 Object = dict[str, Any]
 OLD_METADATA = {

@@ -15,7 +15,7 @@ from controller import __version__, errors
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage import database, recovery
 from controller.apiserver.storage.backups import DAY, KEPT, Backups
-from controller.apiserver.storage.database_options import DatabaseOptions
+from controller.apiserver.storage.database import DatabaseOptions
 from controller.apiserver.storage.rows import Rows
 from controller.apiserver.storage.store import Key, Store
 from controller.cli.main import cli

@@ -14,7 +14,7 @@ from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
 from controller.apiserver.kinds.resources import Resource, of_definition
 from controller.apiserver.objects.deletions import Deletion
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.reserve import Urgency
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs import urgency

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from controller.apiserver.schemas.cel.failures import EvaluationError
 from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.values import INTEGERS, Quantity, Semver
+from controller.quantities import EXACT, MAGNITUDE, parse
 
-SUFFIXES = {
-    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1), "k": Decimal("1e3"),
-    "M": Decimal("1e6"), "G": Decimal("1e9"), "T": Decimal("1e12"), "P": Decimal("1e15"), "E": Decimal("1e18"),
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
-}  # fmt: skip
-MAGNITUDE = 40  # digits before or after the point; Kubernetes accepts up to 2**63
-_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i|))")
-_EXACT = Context(prec=4 * MAGNITUDE)
 _NUMBER = r"(0|[1-9][0-9]{0,18})"
 _LABELS = r"((?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)"
 _SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_LABELS})?(?:\+[0-9A-Za-z.-]+)?")
@@ -28,16 +21,14 @@ def _quantity(meter: Meter, value: Any) -> Quantity:
     if type(value) is not str:
         raise TypeError
     meter.traverse(len(value))
-    found = _QUANTITY.fullmatch(value) if len(value) <= 2 * MAGNITUDE else None
-    if not found:
+    amount = parse(value)
+    if amount is None:
         raise EvaluationError(
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         )
-    factor = Decimal(f"1e{found[2]}") if found[2] else SUFFIXES[found[3] or ""]
-    amount = _EXACT.multiply(Decimal(found[1]), factor)
     if abs(amount.adjusted()) > MAGNITUDE:
         raise EvaluationError("the quantity is out of range")
-    return Quantity(amount.quantize(Decimal("1e-9"), ROUND_CEILING, _EXACT) if amount else amount)
+    return Quantity(amount.quantize(Decimal("1e-9"), ROUND_CEILING, EXACT) if amount else amount)
 
 
 def _semver(meter: Meter, value: Any, normalize: bool = False) -> Semver:
@@ -84,7 +75,7 @@ def _sum(sign: int) -> Callable[[Meter, Any, Any], Quantity]:
         del meter
         if type(left) is not Quantity or type(right) not in (Quantity, int):
             raise TypeError
-        return Quantity(_EXACT.add(left, Decimal(sign * right)))
+        return Quantity(EXACT.add(left, Decimal(sign * right)))
 
     return total
 

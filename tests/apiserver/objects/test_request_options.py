@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.apiserver import failures
-from controller.apiserver.objects import list_options, write_options
-from controller.apiserver.objects.list_options import Continue
-from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.objects import request_options
+from controller.apiserver.objects.request_options import Continue, WriteOptions
 from tests.apiserver.bodies import VALUES, unless_refused
 
 SAMPLES = st.sampled_from(["", "0", "1", "-1", "9" * 30, "٣", "²", "Exact", "NotOlderThan", "true", "All", "x" * 200])
@@ -27,15 +26,15 @@ QUERIES = st.dictionaries(PARAMETERS, SAMPLES | TOKENS | st.text(max_size=5), ma
 
 @given(query=QUERIES)
 def test_any_query_is_read_or_refused(query: dict[str, str]) -> None:
-    unless_refused(lambda: list_options.of_list(query))
-    unless_refused(lambda: list_options.of_watch(query))
-    unless_refused(lambda: write_options.of_write(query, "agent/1"))
+    unless_refused(lambda: request_options.of_list(query))
+    unless_refused(lambda: request_options.of_watch(query))
+    unless_refused(lambda: request_options.of_write(query, "agent/1"))
 
 
 @given(revision=st.integers(-1, 1 << 40), namespace=st.text(max_size=3), name=st.text(max_size=3))
 def test_a_continue_token_is_read_again(revision: int, namespace: str, name: str) -> None:
     start = Continue(revision, namespace, name)
-    assert list_options.of_list({"continue": start.encode()}).start == start
+    assert request_options.of_list({"continue": start.encode()}).start == start
 
 
 @pytest.mark.parametrize(
@@ -44,14 +43,14 @@ def test_a_continue_token_is_read_again(revision: int, namespace: str, name: str
 def test_a_forged_continue_token_is_refused(value: Any) -> None:
     token = base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
     with pytest.raises(failures.Failure, match="continue key is not valid"):
-        list_options.of_list({"continue": token})
+        request_options.of_list({"continue": token})
 
 
 @pytest.mark.parametrize("text", ["x", "-", "1.5", "٣", "²", "9" * 30])
 def test_only_ascii_digits_are_numbers(text: str) -> None:
     for name in ("resourceVersion", "limit", "timeoutSeconds"):
         with pytest.raises(failures.Failure, match="Invalid value"):
-            list_options.of_list({name: text})
+            request_options.of_list({name: text})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_only_ascii_digits_are_numbers(text: str) -> None:
     ],
 )  # fmt: skip
 def test_the_revision_of_a_list(query: dict[str, str], at: int, least: int, limit: int) -> None:
-    found = list_options.of_list(query)
+    found = request_options.of_list(query)
     assert (found.at, found.least, found.limit) == (at, least, limit)
 
 
@@ -72,11 +71,11 @@ def test_the_revision_of_a_list(query: dict[str, str], at: int, least: int, limi
     ("query", "agent", "manager"),
     [
         ({}, "kubectl/v1 (linux)", "kubectl"), ({}, "", "unknown"), ({"fieldManager": "me"}, "kubectl/v1", "me"),
-        ({}, "x" * 300, "x" * write_options.MANAGER_LENGTH), ({}, "a\x00b/1", "ab"),
+        ({}, "x" * 300, "x" * request_options.MANAGER_LENGTH), ({}, "a\x00b/1", "ab"),
     ],
 )  # fmt: skip
 def test_the_field_manager(query: dict[str, str], agent: str, manager: str) -> None:
-    assert write_options.of_write(query, agent) == WriteOptions(manager)
+    assert request_options.of_write(query, agent) == WriteOptions(manager)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +83,4 @@ def test_the_field_manager(query: dict[str, str], agent: str, manager: str) -> N
 )
 def test_invalid_write_options_are_refused(query: dict[str, str]) -> None:
     with pytest.raises(failures.Failure):
-        write_options.of_write(query, "")
+        request_options.of_write(query, "")
