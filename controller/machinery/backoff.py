@@ -55,10 +55,14 @@ class Retry:
 
     def failed(self, failure: str, *, quiet: bool = False) -> float:
         """Return the seconds until the next try; log a warning unless it repeats the last failure or is ``quiet``."""
-        level = logging.DEBUG if quiet or failure == self._failure else logging.WARNING
+        level = logging.DEBUG if quiet or self.repeats(failure) else logging.WARNING
         self._log.log(level, "Failed to %s: %s", self._action, failure)
         self._failure = failure
         return self._backoff.next()
+
+    def repeats(self, failure: str) -> bool:
+        """Return whether the last try failed in the same way."""
+        return failure == self._failure
 
     def succeeded(self) -> None:
         """Start over: with short delays, and the next failure is a new one."""

@@ -26,8 +26,8 @@ class Controller:
     """Calls ``reconcile`` at the start, after each ``trigger``, and at least every ``period`` seconds (None: no limit).
 
     ``name`` is a verb phrase that completes "Failed to". A failure is retried with ``backoff``, at most ``period``
-    seconds later: one of the classes ``expected`` is logged by its text, and only once while it repeats; any other is a
-    bug and is logged with its traceback. A run that takes more than ``timeout`` seconds fails. ``pause`` is the least
+    seconds later, and logged once while it repeats: one of the classes ``expected`` by its text; any other is a bug and
+    is logged with its traceback. A run that takes more than ``timeout`` seconds fails. ``pause`` is the least
     time between two runs. ``beat`` is called after each run, successful or not.
     """
 
@@ -79,7 +79,8 @@ class Controller:
         except Exception as error:  # last resort: a bug in one run must not end the loop
             if isinstance(error, TimeoutError) and limit.expired():
                 return self._at_most_period(self._retry.failed(f"no answer within {self._timeout:.0f} s"))
-            log.exception("Failed to %s", self._name)
+            if not self._retry.repeats(repr(error)):  # a loop may run every second
+                log.exception("Failed to %s", self._name)
             return self._at_most_period(self._retry.failed(repr(error), quiet=True))
         self._retry.succeeded()
         return self._period if requested is None else self._at_most_period(requested)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from controller import __version__, boottime, listening
 from controller.api import kinds, reasons
@@ -40,13 +41,15 @@ from controller.nodes.disks import Disks
 from controller.nodes.edgenode_status import EdgeNodePublisher, Sources
 from controller.nodes.kubernetes_node import KubernetesNode
 from controller.nodes.local_node import LocalNode
-from controller.nodes.pod_containers import PodContainers
 from controller.nodes.proxy import Proxy
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import EventSources
 from controller.runtimes.facets.devices import SERIAL_DEVICE
 from controller.runtimes.scope import Scope
 from controller.state import LEASES, METRICS, PASSTHROUGH
+
+if TYPE_CHECKING:
+    from controller.nodes.pod_containers import PodContainers
 
 SAMPLER_SECONDS = 60.0  # time without a heartbeat after which a loop counts as stuck
 LEASE_SECONDS = 60.0
@@ -210,6 +213,8 @@ async def build(environment: Environment) -> Node:
 
 async def _start_agent(environment: Environment, node: LocalNode) -> NodeAgent:
     """Start answering the leader's queries. Raises errors.SettingError."""
+    from controller.nodes.pod_containers import PodContainers  # noqa: PLC0415 - only a cluster has pods
+
     installation = environment.installation
     api, name, listen = installation.api, installation.node_name, installation.settings.node_listen
     own = await asyncio.to_thread(certificate.make)

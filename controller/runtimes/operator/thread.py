@@ -84,10 +84,10 @@ class OperatorThread:
         self._thread.start()
 
     async def stop(self, grace: float) -> bool:
-        """Stop kopf and the thread; whether they ended within ``grace`` seconds."""
+        """Stop kopf and the thread for good; whether they ended within ``grace`` seconds."""
+        self._stopping.set()  # before the check: the task that starts the thread may not have had its first turn yet
         if self._thread is None:
             return True
-        self._stopping.set()
         with self._lock:
             if self._current is not None:
                 loop, task = self._current

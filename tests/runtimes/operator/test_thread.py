@@ -97,3 +97,11 @@ async def test_it_responds_while_it_runs(operator: OperatorThread, fake: FakeOpe
 
 async def test_stop_before_start_is_a_no_op(operator: OperatorThread) -> None:
     assert await operator.stop(0)
+
+
+async def test_a_start_after_the_stop_runs_nothing(operator: OperatorThread, fake: FakeOperator) -> None:
+    assert await operator.stop(0)
+    operator.start()
+    for thread in [thread for thread in threading.enumerate() if thread.name == "operator"]:
+        await asyncio.to_thread(thread.join, 5)
+    assert not fake.threads
