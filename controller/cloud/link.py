@@ -74,7 +74,7 @@ class Link:
     async def run(self) -> None:
         """Keep the link up until ``stop`` or cancellation."""
         self._running = asyncio.current_task()
-        while True:
+        while True:  # no controller: a good connection also ends, and the cause of each end is reported
             cause = await self._connect_and_serve()
             delay = self._backoff.next()
             log.debug("Next attempt in %.1f s", delay)

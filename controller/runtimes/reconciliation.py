@@ -108,7 +108,7 @@ class Reconciliation:
 
     async def _converge(self) -> Outcome:
         done: set[tuple[tuple[base.Step, ...], str]] = set()
-        while True:
+        while True:  # until no step is left, or the same ones are planned again
             observed = await self._observe()
             current = plan.make(self._desired(observed), observed)
             self._restart = current.restart or self._restart

@@ -93,7 +93,7 @@ class _Parser:
 
     def _members(self) -> Node:
         node = self._primary()
-        while True:
+        while True:  # for each member, index and call
             if self._take("."):
                 node = self._member(node)
             elif self._take("["):
