@@ -1,18 +1,82 @@
-"""Runs kopf's operator with our handlers and settings. Imports kopf, so import this only in kopf's thread."""
+"""kopf's operator with our handlers, for an edge host: retry without end, no peering, no events.
+
+Imports kopf, so import this only in kopf's thread.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, cast
+
 import kopf
 
+from controller import names
+from controller.api import kinds
+from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
-from controller.runtimes.operator import handlers, settings
+from controller.runtimes.operator import handlers
 
 
 async def serve(endpoint: Endpoint, submit: handlers.Submit, node: str, field_selector: str) -> None:
     """Watch the Runtimes until cancelled. Raises whatever error ends kopf."""
     await kopf.operator(
         registry=handlers.make_registry(endpoint, submit),
-        settings=settings.make(node, field_selector),
+        settings=make_settings(node, field_selector),
         clusterwide=True,
         standalone=True,
     )
+
+
+def make_settings(node: str, field_selector: str = "") -> kopf.OperatorSettings:
+    """The settings; ``field_selector`` selects the watched Runtimes on the server ("" for all)."""
+    settings = kopf.OperatorSettings()
+    _network(settings)
+    _storage(settings)
+    if field_selector:
+        settings.watching.field_selectors[names.GROUP, names.VERSION, kinds.RUNTIMES.plural] = field_selector
+    settings.queueing.error_delays = (1, 2, 5, 10, 30)
+    settings.execution.default_backoff = 15
+    settings.execution.max_workers = 2
+    settings.posting.enabled = False  # the reconciler posts its own events, on transitions only
+    settings.posting.reporting_component = names.FIELD_MANAGER
+    settings.posting.reporting_instance = node
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.process.ultimate_exiting_timeout = None
+    return settings
+
+
+def _network(settings: kopf.OperatorSettings) -> None:
+    settings.networking.error_backoffs = Backoff(first=0.5)
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 5
+    settings.watching.reconnect_backoff = 1.0
+
+
+def _storage(settings: kopf.OperatorSettings) -> None:
+    """Use our own names: kopf's defaults would collide with those of other kopf operators."""
+    settings.persistence.finalizer = names.FINALIZER
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP, v1=False)
+    settings.persistence.diffbase_storage = SpecDigest()
+
+
+class SpecDigest(kopf.AnnotationsDiffBaseStorage):
+    """Detects changes by a digest of the spec, which it stores instead of a copy; ignores labels and annotations.
+
+    A copy in an annotation could exceed the limit of all annotations together (262144 bytes), and would be written to
+    disk with every change. The old spec is never read: a pass compares with the container.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(prefix=names.GROUP, v1=False)
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
+        """The essence of a body: equal for equal specs. ``extra_fields`` belongs to kopf's interface and is unused."""
+        del extra_fields
+        text = json.dumps(dict(body.get("spec") or {}), sort_keys=True)
+        return cast("kopf.BodyEssence", {"spec": {"sha256": hashlib.sha256(text.encode()).hexdigest()}})

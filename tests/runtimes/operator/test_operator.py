@@ -16,7 +16,7 @@ from controller.api import kinds, reasons
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient, Endpoint
 from controller.runtimes.keys import Key
-from controller.runtimes.operator.diffbase import SpecDigest
+from controller.runtimes.operator.kopf_operator import SpecDigest
 from tests.runtimes.operator.conftest import OperatorHarness, Restartable, is_ready, operating
 
 PREFIX = f"{names.GROUP}/"
