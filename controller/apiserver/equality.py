@@ -8,6 +8,8 @@ from typing import Any
 
 def identical(one: Any, other: Any) -> bool:
     """Whether value and type are the same: in Python ``True == 1``, in JSON it is not."""
+    if not isinstance(one, (dict, list)):
+        return type(one) is type(other) and bool(one == other)
     return bool(one == other) and _text(one) == _text(other)
 
 
