@@ -16,6 +16,7 @@ from aiohttp import web
 from controller import errors
 from controller.api import kinds
 from controller.machinery.client import ApiClient
+from controller.machinery.http_server import HttpServer
 from controller.node_api import queries
 from controller.node_api.node import HttpRequest, Node
 from controller.nodes.cluster.node_authorizer import NodeAuthorizer
@@ -23,7 +24,7 @@ from controller.nodes.cluster.node_authorizer import NodeAuthorizer
 log = logging.getLogger(__name__)
 
 
-class NodeServer:
+class NodeServer(HttpServer):
     """The server of the node ``name``. Port 0 means any free port, see ``port``."""
 
     def __init__(
@@ -36,40 +37,13 @@ class NodeServer:
         api: ApiClient,
         name: str,
     ) -> None:
-        self._host = host
-        self._port = port
-        self._context = context
         self._authorizer = authorizer
         self._node = node
         self._api = api
         self._name = name
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return self._runner.addresses[0][1] if self._runner and self._runner.addresses else self._port
-
-    async def start(self) -> None:
-        """Start listening. Raises errors.SettingError when the address is not available."""
         app = web.Application(middlewares=[self._admit], client_max_size=queries.LIMIT)
         app.add_routes([web.post(queries.PATH + "{query}", self._answer)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._context).start()
-        except OSError as error:
-            await self.stop()
-            raise errors.SettingError(
-                f"EDGE_NODE_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}): stop the program "
-                "that uses it or choose another port"
-            ) from error
-
-    async def stop(self) -> None:
-        """Stop listening and close all connections."""
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
+        super().__init__("EDGE_NODE_LISTEN", host, port, app, context)
 
     @web.middleware
     async def _admit(
