@@ -111,12 +111,7 @@ class ContainerCreator:
         """Check that existing volumes do not belong to another runtime. Raises Refusal and errors.Stalled."""
         for volume in target.spec.volumes:
             name = labels.volume_name(target.identity, volume.name)
-            try:
-                found = await self._engine.call(partial(_inspect_volume, name=name))
-            except failures.Refusal as refusal:
-                if refusal.status != 404:
-                    raise
-            else:
+            if found := await self._engine.find(partial(_inspect_volume, name=name)):
                 labels.require_owner(found.get("Labels"), target.identity, f"volume {name}")
 
     async def _create_and_connect(self, target: Target, body: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from controller import errors
 from controller.api import reasons
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
-from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.container_root import Process
@@ -143,12 +142,8 @@ class Containers:
         return "memory" in (await self._engine.info()).bounds
 
     async def _inspect(self, reference: str) -> Container | None:
-        try:
-            return Container(await self._engine.call(lambda client: client.inspect_container(reference)))
-        except failures.Refusal as refusal:
-            if refusal.status == 404:
-                return None
-            raise
+        document = await self._engine.find(lambda client: client.inspect_container(reference))
+        return Container(document) if document else None
 
     async def _of(self, identity: Identity, name: str) -> Container | None:
         found = await self.named(name)

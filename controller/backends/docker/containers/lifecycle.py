@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from controller import disk, errors
 from controller.api import reasons
@@ -96,8 +97,8 @@ class Lifecycle:
 
     async def discard(self, container: Container) -> None:
         """Remove a stopped container; keep its volumes."""
-        remove = self._engine.change(lambda client: client.remove_container(container.id, force=True))
-        await _tolerating_absence(remove)
+        with _absence_tolerated():
+            await self._engine.change(lambda client: client.remove_container(container.id, force=True))
 
     async def rename(self, container: Container, name: str) -> None:
         """Rename the container."""
@@ -113,7 +114,8 @@ class Lifecycle:
 
     async def halt(self, container: Container, seconds: int) -> None:
         """Stop a container; kill it after ``seconds``."""
-        await _tolerating_absence(self._engine.stop(container.id, seconds))
+        with _absence_tolerated():
+            await self._engine.stop(container.id, seconds)
         log.info("Stopped container %s", container.name)
 
     async def _start_over(self, target: Target) -> None:
@@ -141,13 +143,10 @@ class Lifecycle:
 
     async def _remove_volume(self, identity: Identity, name: str) -> None:
         volume = labels.volume_name(identity, name)
-
-        async def remove() -> None:
+        with _absence_tolerated():
             found = await self._engine.call(lambda client: client.inspect_volume(volume))
             if labels.identity_of(found.get("Labels"), identity.install_id) == identity:
                 await self._engine.change(lambda client: client.remove_volume(volume))
-
-        await _tolerating_absence(remove())
 
 
 async def require_room(container: Container) -> None:
@@ -158,9 +157,10 @@ async def require_room(container: Container) -> None:
         raise errors.Retry(reasons.DISK_FULL, message)
 
 
-async def _tolerating_absence(work: Awaitable[None]) -> None:
+@contextmanager
+def _absence_tolerated() -> Iterator[None]:
     try:
-        await work
+        yield
     except failures.Refusal as refusal:
         if refusal.status == 409 and "removal" in refusal.message:
             raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from controller import names
@@ -15,7 +16,6 @@ from controller.backends.base import Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.inventory import Container
 from controller.backends.docker.containers.observation import Facet
-from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.capabilities import EngineInfo
 from controller.backends.docker.engine.client import Engine
 from controller.backends.observation import Observed
@@ -88,17 +88,10 @@ async def survey(engine: Engine) -> SurveyFindings:
     chosen = labels.selector({names.MANAGED_LABEL: names.MANAGED_VALUE})
     entries = await engine.call(lambda client: client.containers(all=True, filters=chosen))
     ours = [entry["Id"] for entry in entries if names.INSTALL_LABEL in (entry.get("Labels") or {})]
-    documents = [await _inspect(engine, found) for found in ours]
-    unconfined = sorted(each["Name"].lstrip("/") for each in documents if excess(each["HostConfig"]))
+    documents = [await engine.find(partial(_inspect, container=found)) for found in ours]
+    unconfined = sorted(each["Name"].lstrip("/") for each in documents if each and excess(each["HostConfig"]))
     return SurveyFindings(await engine.info(), tuple(unconfined))
 
 
-async def _inspect(engine: Engine, container: str) -> dict[str, Any]:
-    """Inspect the container; one that was removed meanwhile counts as confined."""
-    try:
-        found: dict[str, Any] = await engine.call(lambda client: client.inspect_container(container))
-    except failures.Refusal as refusal:
-        if refusal.status != 404:
-            raise
-        return {"Name": "", "HostConfig": {"CapDrop": ["ALL"]}}
-    return found
+def _inspect(client: Any, container: str) -> dict[str, Any]:
+    return client.inspect_container(container)  # type: ignore[no-any-return]

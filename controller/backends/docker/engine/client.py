@@ -6,11 +6,12 @@ delay nothing else. Imports the SDK at the first connection. Knows nothing of ru
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from controller.backends.docker.engine.breaker import Breaker
 from controller.backends.docker.engine.capabilities import Capabilities, EngineInfo
+from controller.backends.docker.engine.failures import Refusal
 from controller.backends.docker.engine.lane import LIMITS, EngineLimits, Lane
 from controller.backends.docker.engine.streams import Stream
 
@@ -46,6 +47,15 @@ class Engine:
     def call(self, function: Callable[[APIClient], T]) -> Awaitable[T]:
         """Run a query in a thread."""
         return self._run(self._queries, function)
+
+    async def find(self, function: Callable[[APIClient], T], absent: Collection[int] = (404,)) -> T | None:
+        """Run a query; None when the engine refuses it with a status that means that there is no such object."""
+        try:
+            return await self.call(function)
+        except Refusal as refusal:
+            if refusal.status not in absent:
+                raise
+            return None
 
     def change(self, function: Callable[[APIClient], T]) -> Awaitable[T]:
         """Run a single request that changes something.

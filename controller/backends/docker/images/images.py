@@ -114,12 +114,7 @@ class Images:
             raise errors.Stalled(reasons.IMAGE_NOT_FOUND, message)
 
     async def _inspect(self, reference: str, absent: tuple[int, ...] = (404,)) -> dict[str, Any] | None:
-        try:
-            return await self._engine.call(lambda client: _inspect(client, reference))
-        except failures.Refusal as refusal:
-            if refusal.status in absent:
-                return None
-            raise
+        return await self._engine.find(lambda client: _inspect(client, reference), absent)
 
     async def _pull(self, reference: str, target: Target, progress: Progress) -> None:
         if self._turns.locked():
