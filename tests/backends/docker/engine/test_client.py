@@ -1,4 +1,4 @@
-"""How the connection answers for an object that may be absent. What hangs is in tests/backends/test_docker_hangs.py."""
+"""How the connection answers for an object that may be absent; test_breaker.py has an engine that hangs."""
 
 from __future__ import annotations
 
