@@ -14,7 +14,7 @@ import pytest
 
 from controller import errors
 from controller.apiserver.controllers import seed
-from controller.apiserver.controllers.expiry import Expiry
+from controller.apiserver.controllers.maintenance import Expiry
 from controller.apiserver.kinds.core import EVENTS
 from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.server import ApiServer

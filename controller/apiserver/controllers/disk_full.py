@@ -25,10 +25,13 @@ class DiskFullController:
         self._reported = False
         self._started = False
         self._round = 0
-        self.controller = control_loop("free disk space", self._check, period=SECONDS)
+        self.controller = control_loop("free disk space", self.check, period=SECONDS)
 
-    async def _check(self) -> float | None:
-        """If the disk is full, report it and shorten the history; otherwise maintain the reserve."""
+    async def check(self) -> float | None:
+        """If the disk is full, report it and shorten the history; otherwise maintain the reserve.
+
+        Returns the seconds until the next check, None for the usual ones. Raises errors.DiskFullError.
+        """
         if not self._started:
             self._started = True
             return FIRST_SECONDS
