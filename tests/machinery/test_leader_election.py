@@ -7,13 +7,25 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from controller import errors
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.leader_election import Election, Timing
-from tests.support.embedded_api import NAMESPACE
+from tests.support.embedded_api import NAMESPACE, EmbeddedApi
 
 QUICK = Timing(duration=2.0, deadline=1.0, every=0.1)
+
+
+@pytest.fixture
+async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
+    """A client with all permissions; removes the Lease."""
+    api = embedded_api.client(user="admin")
+    yield api
+    for found in await api.list(core_kinds.LEASES, NAMESPACE):
+        await api.delete(core_kinds.LEASES, found["metadata"]["name"], NAMESPACE)
+    await api.close()
 
 
 class FlakyApi:
