@@ -6,7 +6,7 @@ Read-only: the leader manages the pods (controller/backends/pods).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from controller.backends.base import Identity, RunningContainer
@@ -25,7 +25,7 @@ class PodContainers:
         self._proc = proc
         self._containers: dict[str, Identity] = {}  # by the container's id
 
-    async def changes(self) -> AsyncIterator[Identity]:
+    async def changes(self) -> AsyncGenerator[Identity]:
         """Yield the identity of every pod that changes; never ends."""
         async for change in self._pods.changes():
             for pod in change.objects:

@@ -22,7 +22,7 @@ from controller.api import crds
 from controller.apiserver.failures import Failure
 from controller.apiserver.kinds import resources
 from controller.apiserver.kinds.core import CORE, NAMESPACES
-from controller.apiserver.kinds.resources import STATUS, Resource
+from controller.apiserver.kinds.resources import STATUS, Resource, Selectable
 from controller.apiserver.objects import request_options
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.representation import Form
@@ -192,7 +192,16 @@ def _resources() -> dict[tuple[str, str, str], Resource]:
     """Core kinds and ours, by group, version and plural."""
     ours = [resource for manifest in crds.manifests() for resource in resources.of_definition(manifest)]
     others = [
-        Resource(kind.group, kind.version, kind.plural, kind.kind, True, subresources=(STATUS,), has_generation=True)
+        Resource(
+            kind.group,
+            kind.version,
+            kind.plural,
+            kind.kind,
+            True,
+            subresources=(STATUS,),
+            has_generation=True,
+            selectable=(Selectable("spec.nodeName"),) if kind is core_kinds.PODS else (),
+        )
         for kind in (
             core_kinds.PODS,
             core_kinds.SERVICES,
