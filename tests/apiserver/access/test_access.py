@@ -18,7 +18,7 @@ from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, issued, kubectl, session_of, status
 
-MANIFESTS = Path(__file__).parents[2] / "manifests" / "cluster"
+MANIFESTS = Path(__file__).parents[3] / "manifests" / "cluster"
 
 
 async def test_a_viewer_reads_all_but_secrets_and_writes_nothing(
