@@ -6,12 +6,15 @@ Every step is idempotent: running it twice, or again after a crash half-way, end
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from controller import errors
+import pydantic
+
+from controller import errors, names
 from controller.api import reasons, runtimes
 
 
@@ -49,6 +52,25 @@ class Target:
     rival: str = ""  # message: another Runtime that needs the same dedicated interface
     pull_credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)  # registry, username, password
     secret_env: dict[str, str] = field(default_factory=dict, repr=False)  # values of spec.env[].valueFrom, by name
+
+
+def record(target: Target, image: str, image_source: str) -> dict[str, str]:
+    """What a container records about its creation, in labels or annotations. ``image`` is its pin."""
+    return {
+        names.NAME_LABEL: target.name,
+        names.UID_LABEL: target.uid,
+        names.SPEC_LABEL: json.dumps(target.spec.wire(), sort_keys=True, separators=(",", ":")),
+        names.IMAGE_LABEL: image,
+        names.IMAGE_SOURCE_LABEL: image_source,
+    }
+
+
+def made_from(recorded: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
+    """The spec that a container was created from, None when the current model cannot parse its record."""
+    try:
+        return runtimes.RuntimeSpec.model_validate_json(recorded.get(names.SPEC_LABEL, ""))
+    except pydantic.ValidationError:
+        return None
 
 
 class Step(Enum):

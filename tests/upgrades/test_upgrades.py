@@ -15,6 +15,7 @@ from controller.api import crds, kinds
 from controller.api.runtime_status import RuntimeStatus, docker_state
 from controller.api.runtimes import RuntimeSpec
 from controller.apiserver.server import ApiServer
+from controller.backends import base
 from controller.backends.base import Identity
 from controller.backends.docker.containers import labels
 from controller.machinery import kinds as core_kinds
@@ -90,7 +91,7 @@ def test_a_container_of_the_release_is_recognized_and_needs_no_change(release: R
     identity = Identity(INSTALL_ID, NAMESPACE, "full")
     assert labels.identity_of(release.labels, INSTALL_ID) == identity
     (full,) = [each for each in release.objects if each["metadata"]["name"] == "full"]
-    assert labels.made_from(release.labels) == RuntimeSpec.model_validate(full["spec"])
+    assert base.made_from(release.labels) == RuntimeSpec.model_validate(full["spec"])
     assert labels.mac_addresses(release.labels) == {"lan0": "02:00:00:00:00:21"}
 
 

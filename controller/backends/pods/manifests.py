@@ -9,14 +9,12 @@ inherits them, and the ControllerRevision keeps them for a rollback.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import pydantic
-
 from controller import names
 from controller.api import quantities, runtimes
+from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.pods import multus, naming
 
@@ -128,22 +126,10 @@ def limits_of(container: Mapping[str, Any]) -> runtimes.Resources:
     return runtimes.Resources(cpu=f"{cpu // 10**6}m" if cpu else None, memory=str(memory) if memory else None)
 
 
-def made_from(annotations: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
-    """The spec that a template or pod was built from, None when the current model cannot parse it."""
-    try:
-        return runtimes.RuntimeSpec.model_validate_json(annotations.get(names.SPEC_LABEL, ""))
-    except pydantic.ValidationError:
-        return None
-
-
 def _annotations(target: Target, image: str) -> dict[str, str]:
     return {
         **naming.identity_annotations(target.identity),
-        names.NAME_LABEL: target.name,
-        names.UID_LABEL: target.uid,
-        names.SPEC_LABEL: json.dumps(target.spec.wire(), sort_keys=True, separators=(",", ":")),
-        names.IMAGE_LABEL: image,
-        names.IMAGE_SOURCE_LABEL: target.spec.image_reference,
+        **base.record(target, image, target.spec.image_reference),
         **multus.networks(target),
     }
 

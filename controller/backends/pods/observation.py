@@ -7,6 +7,7 @@ from typing import Any
 
 from controller import names
 from controller.api import quantities, reasons, runtimes
+from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.observation import (
     Blocker,
@@ -57,7 +58,7 @@ class Observer:
                 given.get(names.IMAGE_SOURCE_LABEL, ""),
                 unpinned=running and image != desired["spec"]["containers"][0]["image"],
             ),
-            made_from=manifests.made_from(given),
+            made_from=base.made_from(given),
             uid=given.get(names.UID_LABEL, ""),
             started_at=program.started_at,
             finished_at=program.finished_at,

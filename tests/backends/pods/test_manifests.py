@@ -10,6 +10,7 @@ import pytest
 
 from controller import errors, names
 from controller.api import reasons, runtimes
+from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.pods import manifests, multus, naming, unsupported
 from controller.network import addresses
@@ -241,7 +242,7 @@ def test_a_pod_records_its_spec_and_image() -> None:
     fields = target(env=[{"name": "MODE", "value": "run"}])
     notes = manifests.template(fields, "pin")["metadata"]["annotations"]
 
-    assert manifests.made_from(notes) == fields.spec
+    assert base.made_from(notes) == fields.spec
     assert (notes[names.IMAGE_LABEL], notes[names.IMAGE_SOURCE_LABEL]) == ("pin", "registry.test/plc:1")
 
 

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-import pydantic
-
 from controller import errors, names
-from controller.api import reasons, runtimes
+from controller.api import reasons
+from controller.backends import base
 from controller.backends.base import Identity, Target
 
 INTERNAL, LAN = "internal", "lan"
@@ -50,12 +49,8 @@ def of_identity(identity: Identity) -> dict[str, str]:
 def of_container(target: Target, provenance: ContainerProvenance) -> dict[str, str]:
     """Labels of a new container. Sets every label of ours, because a missing one would be inherited from the image."""
     return of_identity(target.identity) | {
-        names.NAME_LABEL: target.name,
-        names.UID_LABEL: target.uid,
-        names.SPEC_LABEL: _json(target.spec.wire()),
-        names.MAC_LABEL: _json(provenance.mac_addresses),
-        names.IMAGE_LABEL: provenance.image,
-        names.IMAGE_SOURCE_LABEL: provenance.image_source,
+        **base.record(target, provenance.image, provenance.image_source),
+        names.MAC_LABEL: json.dumps(dict(provenance.mac_addresses), sort_keys=True, separators=(",", ":")),
         names.PREVIOUS_IMAGE_LABEL: provenance.previous_image,
         names.PULLED_LABEL: "true" if provenance.pulled else "false",
         names.REALTIME_LABEL: "available" if provenance.realtime else _UNAVAILABLE,
@@ -112,17 +107,9 @@ def require_owner(labels: Mapping[str, str] | None, identity: Identity, what: st
         raise errors.Stalled(reasons.NAME_TAKEN, message)
 
 
-def made_from(labels: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
-    """The spec a container was created from, None when the current model cannot parse it."""
-    try:
-        return runtimes.RuntimeSpec.model_validate_json(labels.get(names.SPEC_LABEL, ""))
-    except pydantic.ValidationError:
-        return None
-
-
 def parents(labels: Mapping[str, str]) -> set[str]:
     """The parent interfaces of the spec that a container was created from."""
-    spec = made_from(labels)
+    spec = base.made_from(labels)
     return {interface.parent_interface for interface in spec.interfaces} if spec else set()
 
 
@@ -179,7 +166,3 @@ def volume_name(identity: Identity, name: str) -> str:
 
 def _short(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))

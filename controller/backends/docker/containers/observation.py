@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from controller import boottime, names
+from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.exits import ContainerExit, ContainerExits
@@ -67,7 +68,7 @@ class ContainerObserver:
             state=state["Status"],
             container_id=container.id,
             image=ObservedImage(provenance.image, provenance.image_source),
-            made_from=labels.made_from(container.labels),
+            made_from=base.made_from(container.labels),
             uid=container.labels.get(names.UID_LABEL, ""),
             started_at=_time(state.get("StartedAt")),
             started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,

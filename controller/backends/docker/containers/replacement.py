@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from controller import errors
 from controller.api import reasons
+from controller.backends import base
 from controller.backends.base import Progress, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.creator import ContainerCreator
@@ -127,7 +128,7 @@ class Replacement:
         """Give the old container its name back, and start it with the interfaces it was created with."""
         await self._lifecycle.rename(old, target.identity.device_id)
         if target.spec.desired_state == "Running":
-            spec = labels.made_from(old.labels) or target.spec
+            spec = base.made_from(old.labels) or target.spec
             await self._lifecycle.start(dataclasses.replace(target, spec=spec))
 
     async def _give_up(self, target: Target, old: Container) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from controller.api import reasons, runtimes
+from controller.backends import base
 from controller.backends.base import Identity, Target
-from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.inventory import Container, Containers
 from controller.backends.docker.containers.observation import Facet
 from controller.backends.docker.devices import cgroup_rules
@@ -68,7 +68,7 @@ class SerialPorts(Facet):
         """Nodes in the container of ports that were removed from the spec; their names are paths."""
         if container is None or container.state["Status"] != "running":
             return []
-        made_from = labels.made_from(container.labels)
+        made_from = base.made_from(container.labels)
         known = {port.container_path for port in made_from.serial_ports} if made_from else set()
         known |= self._placed.get(target.identity, set())
         former = known - {port.container_path for port in target.spec.serial_ports}

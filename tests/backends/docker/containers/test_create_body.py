@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from controller.api import runtimes
+from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import create_body, labels, rights
 from controller.backends.docker.devices import cgroup_rules
@@ -182,7 +183,7 @@ def test_labels_record_how_a_container_was_created() -> None:
     found = labels.of_container(target(env=[{"name": "A", "value": "1"}]), provenance)
 
     assert labels.provenance(found) == provenance
-    assert labels.made_from(found) == target(env=[{"name": "A", "value": "1"}]).spec
+    assert base.made_from(found) == target(env=[{"name": "A", "value": "1"}]).spec
     assert labels.identity_of(found, "install") == IDENTITY
     assert labels.identity_of(found, "another") is None
 
@@ -195,13 +196,13 @@ def test_secret_values_are_in_the_environment_but_not_in_labels() -> None:
 
     assert made["Env"] == ["A=1", "S=a=b"]
     assert "a=b" not in json.dumps(made["Labels"])
-    assert labels.made_from(made["Labels"]) == fields.spec
+    assert base.made_from(made["Labels"]) == fields.spec
     assert create_body.secret_env(fields.spec, ["PATH=/bin", *made["Env"]]) == {"S": "a=b"}
 
 
 @pytest.mark.parametrize("damaged", ["", "no JSON", "[]", '{"a":'])
 def test_damaged_labels_raise_no_error(damaged: str) -> None:
-    assert labels.made_from({"getedge.me/spec": damaged}) is None
+    assert base.made_from({"getedge.me/spec": damaged}) is None
     assert labels.mac_addresses({"getedge.me/mac-addresses": damaged}) == {}
 
 
