@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -97,21 +97,18 @@ class ApiClient:
         """Return all objects of a kind, read in pages to bound the size of responses, for a watch that continues it."""
         path, params = kind.path(namespace), _non_empty(labelSelector=label_selector, fieldSelector=field_selector)
         try:
-            pages = [page async for page in self._pages(path, params)]
+            pages = await self._pages(path, {**params, "limit": str(PAGE)})
         except errors.ExpiredError:  # the continue token expired before the last page
             pages = [await self._request("GET", path, params=params)]
         version = str(pages[0].get("metadata", {}).get("resourceVersion", ""))
         return Listing([item for page in pages for item in page.get("items") or ()], version)
 
-    async def _pages(self, path: str, params: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield all pages (API concepts: retrieving large result sets in chunks)."""
-        position: dict[str, str] = {}
-        while True:
-            answer = await self._request("GET", path, params={**params, "limit": str(PAGE), **position})
-            yield answer
-            if not (token := answer.get("metadata", {}).get("continue")):
-                return
-            position = {"continue": token}
+    async def _pages(self, path: str, params: dict[str, str]) -> Sequence[dict[str, Any]]:
+        """Return all pages (API concepts: retrieving large result sets in chunks)."""
+        pages = [await self._request("GET", path, params=params)]
+        while token := pages[-1].get("metadata", {}).get("continue"):
+            pages.append(await self._request("GET", path, params={**params, "continue": token}))
+        return pages
 
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         """Create an object in the namespace of its ``metadata``."""
@@ -126,13 +123,7 @@ class ApiClient:
         return await self._request("PUT", path, params=_FIELD_MANAGER, json_body=body)
 
     async def patch(
-        self,
-        kind: Kind,
-        name: str,
-        namespace: str,
-        patch: Patch,
-        *,
-        subresource: str = "",
+        self, kind: Kind, name: str, namespace: str, patch: Patch, *, subresource: str = ""
     ) -> dict[str, Any]:
         """Apply a dictionary as merge patch (RFC 7396) or a list as JSON patch (RFC 6902)."""
         content_type = JSON_PATCH if isinstance(patch, list) else MERGE_PATCH
