@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import dataclasses
 import functools
 import json
@@ -80,7 +79,7 @@ class DirectApi(ApiClient):
     def objects(self) -> dict[tuple[str, str, str], Object]:
         """Copies of all objects except namespaces, by plural, namespace and name."""
         return {
-            (resource.plural, item["metadata"].get("namespace", ""), item["metadata"]["name"]): copy.deepcopy(item)
+            (resource.plural, item["metadata"].get("namespace", ""), item["metadata"]["name"]): _copied(item)
             for resource in _resources().values()
             if resource is not NAMESPACES
             for item in self._store.select(resource.key, "")
@@ -157,8 +156,7 @@ class DirectApi(ApiClient):
         """Change a stored object in any way: nothing is validated, defaulted or counted as a generation."""
 
         def commit(transaction: Transaction) -> None:
-            changed = copy.deepcopy(transaction.current)
-            assert changed is not None
+            changed = _copied(transaction.current)
             change(changed)
             transaction.commit(changed)
 
@@ -184,7 +182,8 @@ class DirectApi(ApiClient):
             self._activity.set()
 
     def _shown(self, kind: Kind, item: Object) -> Object:
-        return copy.deepcopy(writing.shown(_resource(kind), item))
+        shown: Object = _copied(writing.shown(_resource(kind), item))
+        return shown
 
 
 @functools.cache
@@ -221,5 +220,5 @@ def _ref(kind: Kind, namespace: str, name: str = "") -> ResourceRef:
 
 
 def _copied(body: Any) -> Any:
-    """The body as a server reads it."""
+    """A copy as it crosses a wire, and faster than copy.deepcopy."""
     return json.loads(json.dumps(body))
