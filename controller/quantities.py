@@ -1,4 +1,4 @@
-"""Kubernetes' quantities (API reference: Quantity)."""
+"""Kubernetes' quantities (API reference: Quantity), and those of a Runtime as numbers."""
 
 from __future__ import annotations
 
@@ -22,3 +22,20 @@ def parse(text: str) -> Decimal | None:
         return None
     factor = Decimal(f"1e{found[2]}") if found[2] else SUFFIXES[found[3] or ""]
     return EXACT.multiply(Decimal(found[1]), factor)
+
+
+def nano_cpus(cpu: str | None) -> int:
+    """Return ``"2"``, ``"0.5"`` or ``"500m"`` in billionths of a core; 0 for no limit. Raises ValueError."""
+    return int(_amount(cpu) * 10**9)
+
+
+def memory_bytes(memory: str | None) -> int:
+    """Return ``"512Mi"`` in bytes; 0 for no limit. Raises ValueError."""
+    return int(_amount(memory))
+
+
+def _amount(quantity: str | None) -> Decimal:
+    found = parse(quantity or "0")
+    if found is None:
+        raise ValueError(f"{quantity} is no quantity")
+    return found

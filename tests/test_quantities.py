@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from controller import quantities
-from controller.api.quantities import memory_bytes, nano_cpus
+from controller.quantities import memory_bytes, nano_cpus
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from controller import errors
-from controller.backends.docker import host_services
+from controller.backends.docker import parts
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
 from controller.network.interfaces import HostInterfaces
@@ -52,9 +52,7 @@ def check(settings: Settings) -> None:
 
 
 async def _engine(settings: Settings) -> list[Finding]:
-    backend = DockerBackend(
-        settings.docker_host, "", settings.internal_pool, host_services.read_only(settings.state_dir)
-    )
+    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, parts.read_only(settings.state_dir))
     try:
         found = await asyncio.wait_for(backend.survey(), ENGINE_SECONDS)
     except errors.ReconcileError as error:

@@ -10,7 +10,7 @@ import click
 
 from controller import errors
 from controller.backends.base import Identity
-from controller.backends.docker import host_services
+from controller.backends.docker import parts
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
 from controller.machinery.client import ApiClient
@@ -122,6 +122,4 @@ async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[
 
 
 def _backend(settings: Settings, install_id: str) -> DockerBackend:
-    return DockerBackend(
-        settings.docker_host, install_id, settings.internal_pool, host_services.read_only(settings.state_dir)
-    )
+    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, parts.read_only(settings.state_dir))

@@ -15,7 +15,7 @@ from controller import errors
 from controller.api import claims, kinds
 from controller.api.runtimes import Runtime
 from controller.backends.base import Identity
-from controller.backends.docker import host_services
+from controller.backends.docker import parts
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
 from controller.container_root import Process
@@ -97,7 +97,7 @@ async def _process(settings: Settings, runtime: Runtime) -> Process | None:
     """The first process of the container on this host; None if it does not run here."""
     install_id = State(settings.state_dir).known_install_id() or ""
     backend = DockerBackend(
-        settings.docker_host, install_id, settings.internal_pool, host_services.read_only(settings.state_dir)
+        settings.docker_host, install_id, settings.internal_pool, parts.read_only(settings.state_dir)
     )
     identity = Identity(install_id, runtime.metadata.namespace, runtime.spec.device_id)
     try:

@@ -13,7 +13,7 @@ from controller import __version__, boottime, listening
 from controller.api import kinds, reasons
 from controller.api.edgenodes import NodeApi
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.parts import HostServices
 from controller.devices.serial import Roots, SerialDevices
 from controller.machinery.event_recorder import Subject
 from controller.manager.environment import Environment, Run
@@ -42,9 +42,9 @@ from controller.nodes.edgenode_status import EdgeNodePublisher, Sources
 from controller.nodes.kubernetes_node import KubernetesNode
 from controller.nodes.local_node import LocalNode
 from controller.nodes.proxy import Proxy
-from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import EventSources
 from controller.runtimes.facets.devices import SERIAL_DEVICE
+from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 from controller.state import LEASES, METRICS, PASSTHROUGH
 

@@ -9,8 +9,8 @@ from controller.backends.pods.backend import PodsBackend
 from controller.boottime import Boot
 from controller.manager.environment import Environment, Run
 from controller.manager.runtime_operator import RuntimeOperator
-from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import EventSources
+from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 
 

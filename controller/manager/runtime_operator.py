@@ -13,12 +13,12 @@ from controller.boottime import Boot
 from controller.machinery.controller import Controller
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.manager.environment import Environment, Run
-from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import Resync
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.result import Result, work_queue
 from controller.runtimes.scope import Scope
 

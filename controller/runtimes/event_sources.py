@@ -21,8 +21,8 @@ from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.parents import with_lower_interfaces
-from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import INTERFACE, Key, KeyIndex
+from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 
 log = logging.getLogger(__name__)

@@ -22,12 +22,11 @@ from controller.machinery import conditions
 from controller.machinery.client import ApiClient
 from controller.runtimes import drift, plan, secrets, status
 from controller.runtimes.desired import Desired
-from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.facets import image
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
 from controller.runtimes.outcome import OperationName, Outcome, Report, of_error
 from controller.runtimes.restart_attribution import RestartAttribution, last_command
-from controller.runtimes.restart_context import RestartContext
+from controller.runtimes.restart_context import EngineContact, RestartContext
 from controller.runtimes.status_writer import StatusWriter
 from controller.runtimes.steps import StepRecorder
 

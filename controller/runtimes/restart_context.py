@@ -1,4 +1,4 @@
-"""Infers why a runtime started or stopped, from its observations and their context. Pure.
+"""Infers why a runtime started or stopped, from its observations and their context, such as outages of the engine.
 
 The engine always restarts our containers unless they were stopped explicitly, so an exit without a restart by the
 engine means that somebody stopped the container by hand.
@@ -14,7 +14,6 @@ from controller.api import restart_causes as causes
 from controller.api.runtime_status import RestartRecord, RuntimeStatus
 from controller.backends.observation import Observed
 from controller.machinery import conditions
-from controller.runtimes.engine_contact import Absence
 
 ENGINE_START_SECONDS = 120  # a restarted engine starts its containers within this time
 NOTICE_SECONDS = 5  # the loss of the engine is noticed within this time
@@ -162,3 +161,26 @@ def _by_engine(previous: RuntimeStatus, observed: Observed, context: RestartCont
     began = context.elapsed if observed.started_seconds is None else observed.started_seconds
     latest = math.inf if absence.until is None else absence.until + ENGINE_START_SECONDS
     return absence.since - NOTICE_SECONDS < began < latest
+
+
+class Absence(NamedTuple):
+    """An outage of the engine in seconds since the host booted; ``until`` is None while it lasts."""
+
+    since: float
+    until: float | None = None
+
+
+class EngineContact:
+    """The engine's last outage; ``absence`` is None until the first one."""
+
+    def __init__(self) -> None:
+        self.absence: Absence | None = None
+
+    def lost(self, now: float) -> None:
+        """Note that the engine stopped responding."""
+        self.absence = Absence(now)
+
+    def found(self, now: float) -> None:
+        """Note that the engine responds again."""
+        if self.absence and self.absence.until is None:
+            self.absence = self.absence._replace(until=now)

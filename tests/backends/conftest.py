@@ -20,7 +20,7 @@ from controller.api import kinds, runtimes
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.parts import HostServices
 from controller.backends.observation import Observed
 from controller.backends.pods import naming
 from controller.backends.pods.backend import PodsBackend

@@ -13,7 +13,7 @@ import pytest
 from controller.api import reasons
 from controller.backends.base import Contact
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.parts import HostServices
 from tests.backends.conftest import INTERNAL_POOL, reason_of
 from tests.support.stub_engine import LIMITS, ResponseMode, StubEngine
 

@@ -8,7 +8,7 @@ from controller import errors
 from controller.api import reasons
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.parts import HostServices
 from controller.network.parents import Parents
 from tests.backends.conftest import INTERNAL_POOL, BackendHarness, interface
 from tests.backends.inside import in_order, pid_of

@@ -10,7 +10,7 @@ import pytest
 
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.parts import HostServices
 from tests.backends.conftest import INTERNAL_POOL, BackendHarness, interface
 from tests.support import dockerd, image
 from tests.support.lan import Lan

@@ -14,10 +14,10 @@ from controller.backends import base
 from controller.boottime import Boot
 from controller.machinery import kinds as core_kinds
 from controller.machinery.event_recorder import EventRecorder
-from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.result import Result
 from controller.runtimes.scope import Scope
 from tests.support.direct_api import DirectApi

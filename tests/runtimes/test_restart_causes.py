@@ -11,8 +11,7 @@ from controller.api import reasons
 from controller.api.runtime_status import RestartIntent, RestartRecord, RuntimeStatus
 from controller.backends.observation import Observed
 from controller.machinery.conditions import Condition
-from controller.runtimes.engine_contact import Absence
-from controller.runtimes.restart_context import Attribution
+from controller.runtimes.restart_context import Absence, Attribution
 from tests.runtimes.starts import BEFORE_LAST, ENDED, FIRST, SECOND, UP, before, both, exited, new_records, restarted
 
 

@@ -22,9 +22,8 @@ from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.engine.events import Events
 from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.backends.docker.facets import assemble as assemble_facets
-from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.attachments import Attachments
-from controller.backends.docker.parts import assemble
+from controller.backends.docker.parts import HostServices, assemble
 from controller.backends.docker.steps import Steps
 from controller.backends.observation import Observed
 from controller.network import interfaces

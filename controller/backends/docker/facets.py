@@ -10,11 +10,10 @@ from controller.backends.docker.containers import rights
 from controller.backends.docker.containers.limits import LimitsFacet
 from controller.backends.docker.containers.rights import RightsFacet
 from controller.backends.docker.devices.serial_ports import SerialPorts
-from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.attachments import Attachments
 from controller.backends.docker.networking.dedicated_interface import DedicatedInterfaces
 from controller.backends.docker.networking.observation import NetworkFacet
-from controller.backends.docker.parts import Parts
+from controller.backends.docker.parts import HostServices, Parts
 
 
 class Facets(NamedTuple):

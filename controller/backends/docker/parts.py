@@ -1,20 +1,26 @@
-"""The objects that the parts of the Docker backend share, one of each per installation."""
+"""The objects that the parts of the Docker backend share: one of each per installation, and the host's services."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network
+from pathlib import Path
 
 from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine.client import Engine
-from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.address_registry import AddressRegistry
 from controller.backends.docker.networking.dedicated_interface import DedicatedInterfaces
 from controller.backends.docker.networking.dhcp_leases import DhcpLeases
 from controller.backends.docker.networking.networks import Networks
+from controller.devices.serial import SerialDevice
+from controller.network.arp.guard import AddressGuard
+from controller.network.dhcp.lease_manager import LeaseManager
+from controller.network.interface_passthrough import InterfacePassthrough
 from controller.network.interfaces import HostInterfaces
 from controller.network.parents import Parents
+from controller.state import PASSTHROUGH
 
 
 @dataclass(frozen=True)
@@ -44,4 +50,29 @@ def assemble(
         leasing=DhcpLeases(host.leases),
         dedication=DedicatedInterfaces(host.passthrough, networks, partial(interfaces.snapshot, include_virtual=True)),
         parents=parents or Parents(install_id, is_internal=interfaces.is_internal),
+    )
+
+
+@dataclass(frozen=True)
+class HostServices:
+    """``leases`` renews the leases of interfaces with mode Dhcp, ``guard`` detects address conflicts on the LAN,
+    ``passthrough`` moves interfaces into containers and back, ``devices`` lists the serial devices of the host.
+    """
+
+    leases: LeaseManager
+    guard: AddressGuard
+    passthrough: InterfacePassthrough
+    devices: Callable[[], tuple[SerialDevice, ...]]
+
+
+def read_only(state: Path) -> HostServices:
+    """Services for commands that run beside a controller: they query the engine, and can end a passthrough.
+
+    ``state`` is the controller's state directory.
+    """
+    return HostServices(
+        LeaseManager(Path("/nonexistent")),
+        AddressGuard(enabled=False),
+        InterfacePassthrough(state / PASSTHROUGH),
+        tuple,
     )

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controller import names
-from controller.api import quantities, runtimes
+from controller import names, quantities
+from controller.api import runtimes
 from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.pods import multus, naming

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from controller import names
-from controller.api import quantities, reasons, runtimes
+from controller import names, quantities
+from controller.api import reasons, runtimes
 from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.observation import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from controller.api import quantities
+from controller import quantities
 from controller.cloud.answers import Answer
 from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.queries import GetConsumptionDevice, GetConsumptionOrchestrator

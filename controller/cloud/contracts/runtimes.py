@@ -26,8 +26,9 @@ from controller.cloud.contracts.fields import (
     ParentInterface,
     PortName,
     Text,
+    host_fault,
+    network_of,
 )
-from controller.cloud.contracts.subnets import host_fault, network_of
 
 MAX_INTERFACES = 8
 MAX_NAME_SERVERS = 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller import names
-from controller.api import quantities, reasons
+from controller import names, quantities
+from controller.api import reasons
 from controller.api.runtimes import Resources
 from controller.backends.base import Step
 from controller.backends.observation import Observed

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.apiserver.schemas import rules
-from controller.apiserver.schemas.cel import compiler, functions, operators
+from controller.apiserver.schemas.cel import compiler, operators
 from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
 from controller.apiserver.schemas.cel.meter import Meter
 
@@ -126,7 +126,7 @@ VALUES = [
     "9223372036854775807",
 ]  # fmt: skip
 FORMS = [
-    *(f"{name}({{}})" for name in functions.FUNCTIONS), *(f"{name}({{}}, {{}})" for name in functions.FUNCTIONS),
+    *(f"{name}({{}})" for name in compiler.FUNCTIONS), *(f"{name}({{}}, {{}})" for name in compiler.FUNCTIONS),
     *(f"{{}} {sign} {{}}" for sign in operators.OPERATORS if not sign.endswith("_")),
     "{}[{}]", "{}[?{}]", "{}.all(x, {})", "{}.transformMapEntry(x, y, {})", "{}.map(x, y, {})", "{}.optMap(x, {})",
     "[{}, {}].sort()", "{{{}: {}}}", "'%s %d'.format([{}, {}])", "{} ? {} : 1", "{} && {}", "[?{}, {}]", "has({}.a)",

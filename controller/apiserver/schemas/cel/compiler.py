@@ -6,9 +6,18 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from controller.apiserver.schemas.cel import folds, meter
+from controller.apiserver.schemas.cel import (
+    addresses,
+    conversions,
+    folds,
+    formats,
+    lists,
+    meter,
+    quantities,
+    texts,
+    times,
+)
 from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
-from controller.apiserver.schemas.cel.functions import FUNCTIONS
 from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.names import unescaped
 from controller.apiserver.schemas.cel.operators import OPERATORS
@@ -237,3 +246,13 @@ _MAKERS: dict[type, Callable[[Any], Program]] = {
     Literal: _literal, Name: _name, Select: _select, Index: _index, Call: _call, Logic: _logic, Choice: _choice,
     ListOf: _list, MapOf: _map, Fold: _fold,
 }  # fmt: skip
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **conversions.FUNCTIONS,
+    **times.FUNCTIONS,
+    **texts.FUNCTIONS,
+    **lists.FUNCTIONS,
+    **addresses.FUNCTIONS,
+    **quantities.FUNCTIONS,
+    **formats.FUNCTIONS,
+}

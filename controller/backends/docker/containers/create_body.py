@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from controller.api import quantities, runtimes
+from controller import quantities
+from controller.api import runtimes
 from controller.backends.base import Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.engine.capabilities import Capabilities

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from controller.api import quantities, reasons, runtimes
+from controller import quantities
+from controller.api import reasons, runtimes
 from controller.backends.base import Target
 from controller.backends.docker.containers import create_body
 from controller.backends.docker.containers.inventory import Container, Containers

@@ -16,8 +16,8 @@ from controller.backends.base import Identity, Step, Target
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine.client import Engine
-from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.images.images import Images
+from controller.backends.docker.parts import HostServices
 from tests.backends.conftest import INTERNAL_POOL, ProgressRecorder, reason_of
 from tests.support.stub_engine import LIMITS, ResponseMode, StubEngine
 
