@@ -25,10 +25,9 @@ from controller.apiserver.access.users import Users
 from controller.apiserver.compat import registration as compat
 from controller.apiserver.compat.namespace_defaults import NamespaceDefaults
 from controller.apiserver.controllers import seed
-from controller.apiserver.controllers.backup_schedule import BackupSchedule, DailyTimer
 from controller.apiserver.controllers.disk_full import DiskFullController
 from controller.apiserver.controllers.garbage_collector import GarbageCollector
-from controller.apiserver.controllers.maintenance import Maintenance
+from controller.apiserver.controllers.maintenance import BackupSchedule, DailyTimer, Maintenance
 from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
 from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.health import Health

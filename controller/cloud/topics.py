@@ -11,11 +11,10 @@ from controller.cloud.answers import Answer
 from controller.cloud.commands.command import Semantics
 from controller.cloud.commands.consumption import Consumption
 from controller.cloud.commands.devices import Devices
-from controller.cloud.commands.forwarding import Forwarding
+from controller.cloud.commands.forwarding import Forwarding, Reads
 from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.lifecycle import Lifecycle
 from controller.cloud.commands.power import Power
-from controller.cloud.commands.reads import Reads
 from controller.cloud.commands.retirement import Retirement
 from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus

@@ -15,8 +15,8 @@ from controller.api import kinds
 from controller.cloud import topics
 from controller.cloud.commands.command import DigestKey
 from controller.cloud.commands.executor import Executor
+from controller.cloud.commands.forwarding import Reads
 from controller.cloud.commands.journal import Journal
-from controller.cloud.commands.reads import Reads
 from controller.cloud.commands.retirement import Retirement, RetirementHooks
 from controller.cloud.commands.specs import Blueprint
 from controller.cloud.contracts.base import Mode

@@ -1,6 +1,7 @@
 """Build, encode and send responses: JSON, or YAML and gzip as the client asks.
 
-Slow work runs in the worker thread.
+Slow work runs in the worker thread. YAML has its own encoder, because libyaml writes a document in one call that holds
+the interpreter lock: eight megabytes blocked the process for four seconds.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -16,7 +18,6 @@ from aiohttp import web
 
 from controller.apiserver import failures
 from controller.apiserver.documents.openapi import EncodedDocument
-from controller.apiserver.http import yaml_answers
 from controller.apiserver.http.limits import WORKER, in_turn
 from controller.apiserver.objects import representation
 from controller.apiserver.objects.representation import Form
@@ -184,8 +185,54 @@ def takes_gzip(request: web.Request) -> bool:
 
 
 def _to_yaml(body: bytes) -> bytes:
-    return yaml_answers.encode(json.loads(body))
+    return encode(json.loads(body))
 
 
 def _indented(body: bytes) -> bytes:
     return json.dumps(json.loads(body), indent=2).encode() + b"\n"
+
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*+")
+_RESERVED = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
+_UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # JSON escapes the others
+KEY_LENGTH = 80  # longer keys get an explicit "?": YAML limits implicit keys to 1024 characters, including escapes
+
+
+def encode(item: dict[str, Any]) -> bytes:
+    """Encode an object as a YAML document."""
+    if not item:
+        return b"{}\n"
+    lines: list[str] = []
+    _write(item, "", "", lines)
+    return "\n".join([*lines, ""]).encode()
+
+
+def _write(value: Any, indent: str, first: str, lines: list[str]) -> None:
+    """Append the entries of a list or an object; ``first`` is the prefix of the first entry's line."""
+    listed = isinstance(value, list)
+    for name, part in (("", part) for part in value) if listed else value.items():
+        head = f"{first or indent}{'-' if listed else _key(name, indent)}"
+        first = ""
+        if not part or not isinstance(part, (dict, list)):
+            lines.append(f"{head} {_scalar(part)}")
+        elif listed:
+            _write(part, f"{indent}  ", f"{head} ", lines)
+        else:
+            lines.append(head)
+            _write(part, indent if isinstance(part, list) else f"{indent}  ", "", lines)
+
+
+def _key(name: str, indent: str) -> str:
+    return f"{_scalar(name)}:" if len(name) <= KEY_LENGTH else f"? {_scalar(name)}\n{indent}:"
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
+            return value
+        text = json.dumps(value, ensure_ascii=False)
+        return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = json.dumps(value)
+    if isinstance(value, float) and "." not in text:
+        return text.replace("e", ".0e")  # without the point YAML 1.1 parses it as a string
+    return text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.apiserver.controllers.backup_schedule import BackupSchedule, DailyTimer
+from controller.apiserver.controllers.maintenance import BackupSchedule, DailyTimer
 from controller.apiserver.storage.backups import Backups
 from controller.disk import Disk
 from tests.apiserver.storage.test_backups import empty_database

@@ -10,8 +10,7 @@ import pytest
 
 from controller import RELEASED
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.controllers.backup_schedule import DailyTimer
-from controller.apiserver.controllers.maintenance import Maintenance
+from controller.apiserver.controllers.maintenance import DailyTimer, Maintenance
 from controller.apiserver.storage.backups import DAY, Backups
 from controller.apiserver.storage.store import Store
 from tests.apiserver.storage.test_backups import empty_database

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.apiserver.http import yaml_answers, yaml_bodies
+from controller.apiserver.http import responses, yaml_bodies
 
 ODD = [
     "",
@@ -40,7 +40,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(TEXTS, VALUES))
 def test_encoded_yaml_decodes_to_the_same_object(item: dict[str, Any]) -> None:
-    written = yaml_answers.encode(item)
+    written = responses.encode(item)
     assert yaml.safe_load(written) == item
     assert yaml_bodies.of_yaml(written).object == item
 
@@ -48,7 +48,7 @@ def test_encoded_yaml_decodes_to_the_same_object(item: dict[str, Any]) -> None:
 @pytest.mark.parametrize("length", [80, 81, 5000])
 def test_long_keys_are_supported(length: int) -> None:
     item = {"\U0001f600\x01" * length: [{"k" * length: {"a": 1}}]}
-    assert yaml.safe_load(yaml_answers.encode(item)) == item
+    assert yaml.safe_load(responses.encode(item)) == item
 
 
 def test_the_layout_is_that_of_hand_written_yaml() -> None:
@@ -68,4 +68,4 @@ items:
     - null
 - "2025-01-01T00:00:00Z"
 """
-    assert yaml_answers.encode(item).decode() == expected
+    assert responses.encode(item).decode() == expected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.cloud.commands.reads import Reads
+from controller.cloud.commands.forwarding import Reads
 from controller.cloud.contracts.commands import RunCommand
 
 READS = Reads(("/api/status", "/api/runtime-logs"))
