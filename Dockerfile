@@ -22,11 +22,15 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY controller controller
 COPY scripts/sbom.py scripts/sbom.py
+# Without most of the kubernetes package (100 MB): it loads models and APIs on demand, and we use neither.
 # Hash-based .pyc files and fixed timestamps, so that the same sources give the same bytes.
 RUN python -m pip --python /build/bin/python wheel --quiet --no-deps --no-build-isolation \
         --wheel-dir /own . \
     && python -m pip --python /opt/edge-controller/bin/python install --quiet --no-compile --no-deps \
         --no-index /own/*.whl \
+    && rm -r /opt/edge-controller/lib/python3*/site-packages/kubernetes/aio \
+    && find /opt/edge-controller/lib/python3*/site-packages/kubernetes/client/api \
+        /opt/edge-controller/lib/python3*/site-packages/kubernetes/client/models -name "*.py" ! -name __init__.py -exec rm {} + \
     && /opt/edge-controller/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/edge-controller/lib \
     && /opt/edge-controller/bin/python scripts/sbom.py /opt/edge-controller/share \
     && mkdir -p /tree/opt && mv /opt/edge-controller /tree/opt/ \

@@ -8,10 +8,11 @@ from typing import Any
 
 import docker
 import pytest
+import yaml
 from packaging.utils import canonicalize_name
 
 from scripts import sbom
-from tests.support import controller_image
+from tests.support import controller_image, kubeconfigs
 from tests.support.controller_image import REFERENCE
 from tests.support.dockerd import Engine
 from tests.support.locks import locked
@@ -56,6 +57,15 @@ def test_it_runs_as_any_user_with_a_read_only_root(built: Any, docker_client: do
     as_in_a_cluster = {"user": "65532:65532", "read_only": True, "cap_drop": ["ALL"]}
     assert "kind: CustomResourceDefinition" in output(docker_client, "edge-controller", "crds", **as_in_a_cluster)
     assert output(docker_client, "nsenter", "--version").startswith("nsenter")
+
+
+def test_it_reads_a_kubeconfig(built: Any, docker_client: docker.DockerClient) -> None:
+    """The build removes most of the package that reads it."""
+    made = yaml.safe_dump(kubeconfigs.document(user={"token": "of-the-image"}))
+    read = "KUBECONFIG=/tmp/kubeconfig python -m controller.machinery.kubeconfig 20 kubeconfig /tmp"
+    script = f'echo "$0" >/tmp/kubeconfig; {read}'
+    found = json.loads(output(docker_client, "sh", "-c", script, made))
+    assert (found["url"], found["token"]) == ("https://example.test:6443", "of-the-image")
 
 
 def test_debian_packages_are_read_from_the_status_of_dpkg(tmp_path: Any) -> None:

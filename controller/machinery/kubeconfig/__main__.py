@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _print(result: Entry) -> None:
-    sys.stdout.write(json.dumps(result))
+    sys.stdout.write(f"{json.dumps(result)}\n")
     sys.stdout.flush()
 
 
