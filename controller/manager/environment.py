@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from controller import errors
 from controller.backends.docker.engine.lane import EngineLimits
 from controller.disk import Disk
-from controller.health import Liveness
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint, from_cluster
+from controller.machinery.supervisor import Liveness
 from controller.manager import embedded_api
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics

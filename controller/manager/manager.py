@@ -16,10 +16,10 @@ from functools import partial
 
 from controller import __version__, names
 from controller.backends.docker.engine.lane import LIMITS, EngineLimits
-from controller.health import Liveness
 from controller.machinery import kinds as core_kinds
 from controller.machinery.controller import Controller
 from controller.machinery.leader_election import Election
+from controller.machinery.supervisor import Liveness
 from controller.manager import environment, roles
 from controller.manager.environment import Environment, Installation, Shutdown
 from controller.manager.roles import Part, Role

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from controller.errors import EdgeError
-from controller.health import Liveness
 from controller.machinery.http_server import HttpServer
+from controller.machinery.supervisor import Liveness
 from controller.metrics.prometheus import Metrics
 
 # A readiness check returns None when its part is ready, else one line that says what it is waiting for.

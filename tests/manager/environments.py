@@ -9,8 +9,8 @@ from typing import Any
 from controller import settings
 from controller.backends.docker.engine.lane import LIMITS
 from controller.disk import Disk
-from controller.health import Liveness
 from controller.machinery.endpoint import Endpoint
+from controller.machinery.supervisor import Liveness
 from controller.manager.environment import Environment, Installation, Nodes, Shutdown
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics, Sources

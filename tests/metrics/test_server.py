@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.errors import ApiUnavailableError, SettingError
-from controller.health import Liveness
+from controller.machinery.supervisor import Liveness
 from controller.metrics.containers import ContainerReading
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics, Sources
