@@ -53,6 +53,7 @@ class AlreadyExists(Failure):
 
 
 def _details(resource: Resource, name: str) -> dict[str, Any]:
+    # Kubernetes, too, puts the plural into this field, whatever its name says.
     details = {"name": name, "kind": resource.plural}
     return {**details, "group": resource.group} if resource.group else details
 
@@ -207,6 +208,7 @@ def list_expired() -> Failure:
 
 def too_large_version(revision: int, current: int) -> Failure:
     """504: the revision does not exist yet."""
+    # client-go's reflector recognizes this cause and then lists without a resourceVersion.
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     message = f"Timeout: Too large resource version: {revision}, current: {current}"
     return Failure(504, "Timeout", message, {"causes": [cause]}, retry_after=1)

@@ -100,6 +100,7 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen. Raises errors.SettingError."""
+        # A stopped server may be started again, with the same limits.
         self._limits.stopping = False
         await asyncio.to_thread(self._pki.ensure, self._clock())
         context = await asyncio.to_thread(self._pki.server_context)
@@ -108,6 +109,7 @@ class ApiServer:
         tokens = await asyncio.to_thread(self._pki.tokens)
         lost = await self._recover()
         await self._store.open()
+        # Before the first write below: a new database has nothing of release 0.1 to erase.
         new = self._store.revision == 0
         facts = {**self._options.facts, recovery.VERSION: __version__, recovery.FORMAT: str(database.FORMAT)}
         await self._store_facts({**facts, **(erasure.NOTHING_TO_ERASE if new else {})})
@@ -118,6 +120,7 @@ class ApiServer:
         self._maintenance = Maintenance(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
         if lost:
             await self._record_event("DatabaseRestored", lost)
+            # After the Event: a power cut in between repeats it, while the other order would lose it.
             await self._store_facts({replacement.NOTICE: ""})
         self._run_controllers(namespace_defaults, self._maintenance)
         await self._listen(self._filter_chain(tokens), context)
@@ -176,6 +179,7 @@ class ApiServer:
     async def stop(self) -> None:
         """Stop listening and close the store."""
         self._limits.stopping = True
+        # Requests end first, then the loops that write on their own, then the store that both use.
         if self._listener is not None:
             await self._listener.close()
             self._listener = None
@@ -190,6 +194,7 @@ class ApiServer:
         try:
             self._port = await self._listener.open(self._host, self._port, context)
         except OSError as error:
+            # The control loops already run and the store is open.
             await self.stop()
             raise errors.SettingError(
                 f"EDGE_API_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}): set another address"
@@ -217,6 +222,7 @@ class ApiServer:
         """Return a callback that gives renewed certificates to new connections, namespaces and the kubeconfig."""
 
         async def apply_renewal() -> None:
+            # Into the context that the listener uses: new connections get the certificates without a restart.
             await asyncio.to_thread(self._pki.load, context)
             await namespace_defaults.publish(await asyncio.to_thread(self._pki.ca))
             if self._kubeconfig is not None:

@@ -31,4 +31,5 @@ class Worker:
 
     def close(self) -> None:
         """Accept no more work and cancel what is queued."""
+        # A running job cannot be interrupted, and waiting for it would block the event loop.
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -46,6 +46,7 @@ class Attributes(NamedTuple):
 
 def of(request: web.Request) -> Attributes:
     """The attributes of a request."""
+    # The decoded path: handlers must see the same segments that were authorized.
     parts = [part for part in request.path.split("/") if part]
     match parts:
         case ["api", version, *rest] if rest:

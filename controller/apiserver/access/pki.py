@@ -66,6 +66,7 @@ class Pki:
             made |= self._ensure_user(authority, certificates.subject(user, group), user, now)
         for user in USERS:
             token = self._path(user, "token")
+            # A power cut may leave the file empty, and an empty token would admit everybody.
             if not token.exists() or not token.read_bytes():
                 files.write_secret(token, secrets.token_urlsafe(32).encode())
         return made
@@ -125,6 +126,7 @@ class Pki:
     def _ensure_server(self, authority: Pair, now: datetime.datetime) -> bool:
         names = [certificates.host_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
         found = self._usable("server", authority, now)
+        # An address that has gone away is no reason for a new certificate.
         if found and set(names) <= certificates.names_of(found.certificate):
             return False
         who, valid = certificates.subject("edge-api"), _from_1970(now, LEAF_DAYS)
@@ -154,6 +156,7 @@ class Pki:
 
     def _store(self, name: str, pair: Pair) -> None:
         certificate, key = pair.pem()
+        # The key first: a first start that ends in between leaves no certificate, so no CA is reported as damaged.
         files.write_secret(self._path(name, "key"), key)
         files.write_secret(self._path(name, "crt"), certificate)
 

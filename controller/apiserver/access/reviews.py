@@ -60,6 +60,7 @@ class Reviews:
         """Return the review with its status."""
         if causes := structural.validate(body, _SHAPE):
             raise failures.bad_request(f"the body must be an object of {attrs.qualified}: {causes[0].message}")
+        # The response repeats the body, which must bring back no unknown fields.
         structural.prune(body, _SHAPE)
         answer = self._answers.get(attrs.resource)
         if answer is None or attrs.name:

@@ -36,12 +36,15 @@ class Users:
         self._tokens = tokens
         self._policy = policy
         self._clock = clock
+        # Once per connection: getpeercert() decodes the certificate at each call. Entries end with their connections.
         self._connections: WeakKeyDictionary[Any, Certified | None] = WeakKeyDictionary()
 
     def of(self, request: web.Request) -> Identity:
         """The user, or the impersonated user. Raises failures.Failure (400, 401, 403)."""
+        # The certificate first, as in Kubernetes: a token beside it is not checked.
         identity = self._by_certificate(request) or self._by_token(request.headers.get("Authorization", ""))
         acting = {name.title() for name in request.headers if name.title().startswith(IMPERSONATE)}
+        # Ignoring one would suggest that it took effect.
         if acting - {AS_USER, AS_GROUP}:
             raise failures.bad_request(f"unsupported impersonation header: use {AS_USER} and {AS_GROUP} only")
         return self._impersonated(request, identity) if acting else identity
@@ -49,6 +52,7 @@ class Users:
     def token_owner(self, token: str) -> Identity | None:
         """The owner of a bearer token, if any."""
         given = token.encode(errors="surrogateescape")  # aiohttp decodes non-UTF-8 header bytes this way
+        # In constant time, so that the duration does not reveal how much of a token is right.
         found = [user for known, user in self._tokens.items() if hmac.compare_digest(known.encode(), given)]
         return found[0] if found else None
 
@@ -79,6 +83,7 @@ class Users:
             self._policy.check(user, Attributes("impersonate", request.path, resource=kind, name=wanted))
         if not name:
             raise failures.bad_request(f"{AS_GROUP} without a user: set {AS_USER} as well")
+        # This one is not authenticated, so it does not get the group of those that are.
         if name == ANONYMOUS.name:
             return ANONYMOUS._replace(impersonator=user.name)
         return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), user.name)

@@ -52,6 +52,7 @@ class NamespaceDefaults:
         self.controller.trigger()
 
     async def _ensure_pending(self) -> None:
+        # Over a copy, since changes during the awaits add to the set.
         for namespace in sorted(self._pending):
             self._pending.discard(namespace)  # before, since it may change meanwhile
             try:
@@ -72,4 +73,5 @@ class NamespaceDefaults:
             metadata = {"name": ref.name, **({"annotations": ABOUT} if content else {})}
             await self._verbs.create(ref._replace(name=""), {"metadata": metadata, **content}, PUBLISHER)
         elif any(found.get(field) != value for field, value in content.items()):
+            # With the resourceVersion read: if it changed meanwhile, that change has queued the namespace again.
             await self._verbs.update(ref, {**found, **content}, PUBLISHER)

@@ -90,6 +90,7 @@ def _message(reader: _Reader, raw: Any, name: str, depth: int) -> Object:
     table = {field.number: field for field in core_types.types()[name].fields}
     found: Object = {}
     for number, value in reader.fields(raw):
+        # Others are skipped, as in Go: a newer client may send fields that the table lacks.
         if field := table.get(number):
             _take(reader, found, field, value, depth - 1)
     return found
@@ -150,6 +151,7 @@ def _float(raw: Any) -> float:
 
 def _time(reader: _Reader, raw: Any, unit: str = "seconds") -> str | None:
     parts = reader.message(raw)
+    # Go encodes a zero time as an empty message.
     if not parts.get(1):
         return None
     try:

@@ -48,6 +48,7 @@ class Scales:
 
 
 def _patched(resource: Resource, patch: Any, kind: str, item: Object) -> Object:
+    # 0 stands in for a missing count, since a patch may be what sets it.
     return taken(resource, item, writing.patched(resource, of(resource, item, missing=0), patch, kind))
 
 
@@ -73,9 +74,11 @@ def taken(resource: Resource, item: Object, scale: Any) -> Object:
         raise failures.bad_request(f"the body must be a {KIND} of {API_VERSION}")
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     name = item["metadata"]["name"]
+    # Not isinstance: in Python true is an int.
     if type(replicas) is not int or replicas < 0:
         cause = Cause("FieldValueInvalid", f"Invalid value: {replicas}: should be a non-negative integer", REPLICAS)
         raise failures.invalid(resource, name, [cause])
+    # Checked as preconditions by the update: a scale shows the uid and resourceVersion of its object.
     guard = {field: value for field in GUARDS if (value := (scale.get("metadata") or {}).get(field))}
     changed = _written(item, json_path(_paths(resource)).split("."), replicas)
     return {**changed, "metadata": {**changed["metadata"], **guard}}

@@ -41,6 +41,7 @@ class DiskFullController:
 
     async def _make_room(self, fault: str) -> None:
         self._round = 0
+        # Compaction first: it frees the pages into which the Event is written.
         await self._store.compact()
         if not self._reported:
             await self._notify(names.DISK_FULL, fault)

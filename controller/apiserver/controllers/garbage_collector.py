@@ -66,11 +66,13 @@ class GarbageCollector:
         self.controller.trigger()
 
     async def _drain(self) -> None:
+        # Queues every object, so that a start finishes what a crash interrupted.
         if not self._indexed:
             self._index_all()
             self._indexed = True
         while self._queue:
             key = next(iter(self._queue))
+            # Before processing: a change during it must queue the object again.
             del self._queue[key]
             try:
                 await self._process(key)
@@ -80,6 +82,7 @@ class GarbageCollector:
             except Exception:
                 self._queue[key] = None  # behind the others: it must not stop them
                 raise
+        # Only now, when no dependent of these owners is left in the queue.
         self._gone.clear()
 
     async def _process(self, key: Key) -> None:
@@ -113,6 +116,7 @@ class GarbageCollector:
         if not blocking:
             await self._remove_finalizer(ref, owner, FOREGROUND)
         for key in blocking:
+            # A dependent that is gone counts as being deleted, as its owner is.
             if "deletionTimestamp" not in (self._store.get(key) or owner)["metadata"]:
                 self._queue[key] = None
 
@@ -132,6 +136,7 @@ class GarbageCollector:
             await self._set(ref, item, "ownerReferences", free)
             return
         policy = "Foreground" if found.waiting and dependents else None
+        # Only if it is unchanged: it may have another owner by now.
         await self._verbs.delete(ref, Deletion(metadata["uid"], metadata["resourceVersion"], policy), COLLECTOR)
 
     def _owners(self, ref: ResourceRef, item: Object) -> Owners | None:
@@ -139,8 +144,10 @@ class GarbageCollector:
         found = Owners([], [], [])
         for reference in references(item):
             resource = self._kind(reference)
+            # Its deletion was seen, which is certain even if its kind is no longer served.
             if reference["uid"] in self._gone:
                 found.gone.append(reference)
+            # A cluster-scoped object cannot have a namespaced owner; Kubernetes never collects it either.
             elif resource is None or (resource.namespaced and not ref.resource.namespaced):
                 return None
             else:
@@ -150,6 +157,7 @@ class GarbageCollector:
         return found
 
     def _kind(self, reference: Object) -> Resource | None:
+        # Not by version: the object is the same in each, and the referenced one may no longer be served.
         group = reference["apiVersion"].rpartition("/")[0]
         return next((r for r in self._registry.all() if (r.group, r.kind) == (group, reference["kind"])), None)
 

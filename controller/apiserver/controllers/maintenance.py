@@ -101,6 +101,7 @@ class Maintenance:
     async def _look(self) -> None:
         """Run a round every minute, and early if the clock was set, since certificates may have expired."""
         if self._clock_steps.detect() or self._elapsed() >= self._due:
+            # Before the round: one that fails must not be repeated every five seconds.
             self._due = self._elapsed() + SECONDS
             await self.once()
 
@@ -136,6 +137,7 @@ class DailyTimer:
 
     def is_due(self) -> bool:
         """Whether a backup is due. Reads a folder."""
+        # With a clock in 1970 every boot would take a backup and push out a good one.
         if not self._is_known and (self._clock() >= RELEASED.timestamp() or not self._backups.all()):
             self._is_known = True
             self._next = self._elapsed() + self._backups.due_in()

@@ -37,6 +37,7 @@ class NamespaceDeletion:
     def _on_change(self, change: Change) -> None:
         marked = "deletionTimestamp" in change.object["metadata"]
         of_interest = marked and change.key.resource in (NAMESPACES.key, DEFINITIONS.key)
+        # Any deletion may be the last one in a namespace or kind that is being deleted.
         if of_interest or change.type == "DELETED":
             self.controller.trigger()
 
@@ -51,6 +52,7 @@ class NamespaceDeletion:
         for ref in content:
             with contextlib.suppress(failures.NotFound):
                 await self._verbs.delete(ref, Deletion(), WriteOptions())
+        # What has finalizers of others is only marked by now; its removal triggers the next sweep.
         if self._content(resource, name):
             return
         with contextlib.suppress(failures.NotFound):
@@ -59,6 +61,7 @@ class NamespaceDeletion:
 
     def _content(self, resource: Resource, name: str) -> list[ResourceRef]:
         if resource is NAMESPACES:
+            # One resource per stored collection: versions, and the two groups of Events, share one.
             inside = {r.key: r for r in self._registry.all() if r.namespaced}.values()
             return [ref for kind in inside for ref in self._refs(kind, name)]
         served = [kind for kind in self._registry.all() if kind.key == name]

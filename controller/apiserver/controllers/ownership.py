@@ -60,6 +60,7 @@ class Ownership:
             yield from self.dependents(uid)
         else:
             yield change.key
+        # Former owners as well: one that waits for its dependents may be free now.
         for owner in owners(change.before) | owners(change.object):
             if key := self._places.get(owner):
                 yield key
@@ -67,5 +68,6 @@ class Ownership:
     def _forget(self, owner: str, key: Key) -> None:
         found = self._dependents.get(owner, set())
         found.discard(key)
+        # A uid is never used again: empty sets would only accumulate.
         if not found:
             self._dependents.pop(owner, None)

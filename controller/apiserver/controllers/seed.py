@@ -53,6 +53,7 @@ async def create_defaults(store: Store, namespaces: Iterable[str], crds: Sequenc
         if current is None:
             await verbs.create(ref, definition, OPTIONS)
         else:
+            # Only the spec, so that labels and annotations of others stay.
             await verbs.update(ref, {**current, "spec": definition["spec"]}, OPTIONS)
 
 

@@ -47,6 +47,7 @@ class OpenApi:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._documents = DocumentSet([])
+        # Not the event loop's pool, which may be full of waiting work.
         self._thread = ThreadPoolExecutor(1, "openapi")
 
     async def find(self, parts: list[str], accepted: Sequence[str]) -> EncodedDocument | None:
@@ -54,6 +55,7 @@ class OpenApi:
 
         ``accepted``: media ranges, preferred first. Raises failures.Failure (406).
         """
+        # In a variable, since a change of the registry during the await replaces the set.
         documents = self._current()
         key = documents.key(parts, accepted)
         if key is None:
@@ -95,6 +97,7 @@ class DocumentSet:
 
     def make(self, key: Key) -> EncodedDocument:
         """Build a document once."""
+        # Checked again in the thread: several requests for a new document may be queued.
         if key not in self.made:
             self.made[key] = self._make(key)
         return self.made[key]

@@ -106,6 +106,7 @@ def _field(number: int, kind: str, value: Any) -> bytes:
     if kind == "bool":
         return _varint(number << 3 | VARINT) + _varint(int(value))
     if kind == "int":
+        # Protobuf encodes negative numbers as 64-bit two's complement.
         return _varint(number << 3 | VARINT) + _varint(int(value) & (1 << 64) - 1)
     if kind == "double":
         return _varint(number << 3 | DOUBLE) + struct.pack("<d", value)

@@ -40,6 +40,7 @@ def of_kind(resource: Resource, root: str, form: Form) -> Object:
         schema = core_schemas.referring(core, root) if core else {"type": "object"}
     metadata = {"$ref": root + core_schemas.published("meta.ObjectMeta")}
     properties = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"allOf": [metadata], "description": METADATA}}
+    # OpenAPI 3.0 ignores what is beside a $ref, hence allOf there; Kubernetes publishes v2 without it.
     if root == core_schemas.V2_ROOT:
         properties["metadata"] = {**metadata, "description": METADATA}
     return {
@@ -84,6 +85,7 @@ def _reduced(schema: Object) -> Object:
         return {PRESERVE: True, **_described(schema)}
     if schema.get(INT_OR_STRING):
         return {INT_OR_STRING: True, **_described(schema)}
+    # OpenAPI v2 has no nullable: by a published type, clients would reject null.
     if schema.get("nullable"):
         return _described(schema)
     return {name: part for name, part in _mapped(schema, _reduced).items() if name not in BEYOND_V2}

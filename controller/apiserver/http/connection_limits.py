@@ -56,6 +56,7 @@ class ConnectionLimits:
 
     def mark_authenticated(self, connection: Hashable) -> None:
         """The connection has authenticated, possibly before it is counted."""
+        # A request may be handled before the callback of its connection's handshake runs.
         self._authenticated.add(connection)
 
     def remove(self, connection: Hashable) -> None:

@@ -44,8 +44,10 @@ class FilterChain:
         started, attrs = time.monotonic(), attributes.of(request)
         async with contextlib.AsyncExitStack() as held:
             answer, user = await self._answer(request, attrs, held)
+            # Before sending, which a client that does not read can delay by a minute.
             audit.note(request, user, attrs, answer.status, time.monotonic() - started)
             if isinstance(answer, web.Response):
+                # A client that has gone is no error; aiohttp finds the connection closed.
                 with contextlib.suppress(ConnectionError):
                     return await responses.deliver(request, answer)
         return answer
@@ -55,13 +57,16 @@ class FilterChain:
     ) -> tuple[web.StreamResponse, Identity]:
         """Return the response and the user; ``held`` receives the request's place in the limits."""
         user = ANONYMOUS
+        # Set before authentication, which may fail: encoding that failure, e.g. as YAML, takes a turn.
         request[limits.TURN] = self._limits.turn(user)
         try:
             user = self._users.of(request)
             request[limits.TURN] = self._limits.turn(user)
             if user.name != ANONYMOUS.name:
                 request[MARK_AUTHENTICATED]()
+            # Before a place is taken and the body is read: without rights nobody can use up either.
             self._policy.check(user, attrs)
+            # Around the place, since a list may have to wait for one.
             async with limits.time(attrs, request.query.get("timeout", "")):
                 await held.enter_async_context(self._limits.place(user, attrs))
                 answer = await self._inner(request, attrs, user)

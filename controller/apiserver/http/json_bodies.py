@@ -45,10 +45,12 @@ def of_json(raw: bytes) -> Decoded:
             repeated[id(found)] = found, sorted(name for name, count in counted.items() if count > 1)
         return found
 
+    # json.loads would guess the encoding of bytes, accept UTF-16 and let lone surrogates pass.
     text = raw.decode()
     item = json.loads(
         text, object_pairs_hook=collect, parse_int=integer, parse_float=number, parse_constant=_refuse_constant
     )
+    # UTF-8 was checked above, so only an escape can produce a surrogate; other bodies are spared the cost.
     if "\\ud" in text.lower():
         json.dumps(item, ensure_ascii=False).encode()  # raises UnicodeError, a ValueError, for a lone surrogate
     reported = islice(_paths(item, repeated, ""), DUPLICATES) if repeated else ()
@@ -57,6 +59,7 @@ def of_json(raw: bytes) -> Decoded:
 
 def integer(text: str) -> int | float:
     """Parse a whole number as Kubernetes does: outside int64 it is a float. Raises ValueError."""
+    # int() takes quadratic time for long texts, and refuses those of more than 4300 digits.
     value = int(text) if len(text) <= INT_DIGITS else None
     return value if value is not None and value in INT64 else number(text)
 
@@ -77,6 +80,7 @@ def _check_bounds(raw: bytes) -> None:
     """Raise bounds.ExceededError if the body has too many values or levels."""
     # Checked first because it is fastest: a value has at most a key and a string, which is four quotation marks.
     bounds.check_figures((raw.count(b'"') - raw.count(b'\\"')) // 4, 0)
+    # Without its strings, in which commas and brackets mean nothing.
     bare = _STRING.sub(b"", raw)
     count = 1 + sum(map(bare.count, (b",", b"[", b"{")))
     bounds.check_figures(count, 0)

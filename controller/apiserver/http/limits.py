@@ -100,6 +100,7 @@ class Limits:
         self._free[streams] -= 1
         share.used[streams] += 1
         try:
+            # Waiting lists already hold a place, so their number is bounded, too.
             async with share.lists if attrs.verb == "list" else contextlib.nullcontext():
                 yield
         finally:
@@ -114,6 +115,7 @@ class Limits:
 async def time(attrs: Attributes, options: str) -> AsyncIterator[None]:
     """Bound the time of a request; ``options`` is its ``timeout`` parameter. Raises failures.Failure (400, 504)."""
     seconds = None if attrs.verb == "watch" else allotted(options)
+    # asyncio.timeout cannot end a handler that never waits, so such a request would still succeed.
     if seconds is not None and seconds < LEAST_SECONDS:
         raise failures.timed_out()
     try:
@@ -134,4 +136,5 @@ def allotted(timeout: str) -> float:
     if text != "0" and ("".join(number + unit for number, unit in parts) != text or not parts):
         raise failures.bad_request(f'invalid timeout specified in the request URL - time: invalid duration "{timeout}"')
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    # As in kube-apiserver, zero and negative durations mean the default.
     return min(seconds, LONGEST_SECONDS) if seconds and not sign else LONGEST_SECONDS

@@ -27,6 +27,7 @@ from controller.apiserver.worker import Worker
 HANDSHAKE_SECONDS = 10.0
 FIRST_SECONDS = 20.0  # in which a connection must send its first request; up to twice as long, due to the sweeps
 IDLE_SECONDS = 120.0  # before an idle connection is closed; Kubernetes clients keep theirs for 90 s
+# Stopping does not wait for open watches, which may last an hour.
 SHUTDOWN_SECONDS = 0.5
 LINE_BYTES = 32 << 10  # of a request line: selectors can be long
 # Size and number of headers: an unauthenticated connection that never ends them keeps them in memory.
@@ -75,6 +76,7 @@ class Listener:
         """Listen and return the port; port 0 picks a free one. Raises OSError."""
         app = web.Application(client_max_size=request_bodies.MAX_BODY)
         app[WORKER], app[request_bodies.DECODERS] = self._worker, self._decoders
+        # (?s): a path with an encoded line break must reach the handler and get a Status, too.
         app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
         self._runner = web.AppRunner(
             app,
@@ -96,6 +98,7 @@ class Listener:
         """Stop accepting and close all connections. Does nothing if it was never opened."""
         if self._sweeping is not None:
             self._sweeping.cancel()
+        # The tasks end first: a socket must not be closed while the event loop watches its descriptor.
         tasks = [*self._acceptors, *self._handshakes]
         for task in tasks:
             task.cancel()
@@ -128,8 +131,10 @@ class Listener:
                 connection, (host, *_) = await loop.sock_accept(server_socket)
             except OSError as error:  # no file descriptor is left, or the client has gone
                 logger.debug("Cannot accept a connection: %s", error)
+                # The client stays in the backlog and the socket readable: without a pause this loop would spin.
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            # aiohttp does not report the end of a connection, so those that have ended are dropped here.
             self._connections.retain({*server.connections, *self._handshakes})
             if not self._connections.has_room(host):
                 connection.close()
@@ -137,6 +142,7 @@ class Listener:
             handshake = asyncio.create_task(_handshake(connection, server, context))
             self._handshakes.add(handshake)
             handshake.add_done_callback(self._on_handshake)
+            # Counted before the handshake ends: one that never does costs a descriptor and memory as well.
             _abort(self._connections.add(handshake, host))
 
     def _on_handshake(self, handshake: asyncio.Task[Any]) -> None:
@@ -154,6 +160,7 @@ async def _handshake(connection: socket.socket, server: web.Server, context: ssl
         )
     except OSError:
         return None
+    # asyncio buffers 512 KiB per TLS connection before a write waits: a client that reads nothing would go unnoticed.
     transport.set_write_buffer_limits(responses.PIECE_BYTES)
     return protocol
 
@@ -171,9 +178,11 @@ async def _server_sockets(host: str, port: int) -> list[socket.socket]:
     loop, made = asyncio.get_running_loop(), []
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with contextlib.ExitStack() as opened:
+        # getaddrinfo may return an address twice, and the second bind to it would fail.
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
             one = opened.enter_context(socket.create_server(address, family=family, backlog=BACKLOG))
             one.setblocking(False)
             made.append(one)
+        # From here on the caller closes them; before, a failed bind closes those that succeeded.
         opened.pop_all()
     return made

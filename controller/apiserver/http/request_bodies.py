@@ -44,6 +44,7 @@ async def decoded(request: web.Request, accepted: Collection[str] | None = None,
     if request.headers.get("Content-Encoding", PLAIN).lower() != PLAIN:
         raise failures.unsupported_encoding()
     try:
+        # aiohttp has one limit for the whole application, but reviews have a smaller one.
         raw = await request.clone(client_max_size=limit).read()
     except web.HTTPRequestEntityTooLarge as error:
         raise failures.too_large(limit) from error

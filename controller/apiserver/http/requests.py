@@ -122,6 +122,7 @@ class Requests:
             raise failures.unknown_path()
         if attrs.subresource and resource.subresource(attrs.subresource) is None:
             raise failures.unknown_path()
+        # For authorization a namespace is in itself, as in Kubernetes; it is stored outside of any.
         namespace = "" if (attrs.group, attrs.resource) == ("", "namespaces") else attrs.namespace
         if (namespace and not resource.namespaced) or (attrs.name and resource.namespaced and not namespace):
             raise failures.unknown_path()
@@ -132,6 +133,7 @@ class Requests:
     ) -> web.Response:
         match request.method:
             case "GET":
+                # Until the response is built: concurrent lists of one user would starve the others.
                 async with request[TURN]:
                     items, metadata = await self._reading.select(ref, request_options.of_list(request.query))
                     return await _listed(request, ref.resource, items, metadata, form)
@@ -182,6 +184,7 @@ class Requests:
     async def _patch(self, request: web.Request, ref: ResourceRef, options: WriteOptions) -> Written:
         kind = request_bodies.media_type(request)
         if kind == APPLY_PATCH:
+            # Not options.manager, which falls back to the User-Agent: an apply must name its manager.
             if "fieldManager" not in request.query:
                 raise failures.manager_required()
             return await self._verbs.apply(ref, *await _given(request, options, PATCHES))
@@ -195,6 +198,7 @@ class Requests:
         items, metadata = await self._reading.select(ref, request_options.of_list(request.query))
         for item in items:
             one = ResourceRef(ref.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+            # Another client or the garbage collector may have deleted it since the list was read.
             with contextlib.suppress(failures.NotFound):
                 await self._verbs.delete(one, asked, replace(options, dry=asked.dry))
         return await _listed(request, ref.resource, items, metadata, form)
@@ -202,10 +206,12 @@ class Requests:
     async def _watch(self, request: web.Request, ref: ResourceRef) -> web.StreamResponse:
         options = request_options.of_watch(request.query)
         field = ",".join(filter(None, (options.field, f"metadata.name={ref.name}" if ref.name else "")))
+        # Before the response begins, so that a malformed selector still gets its 400.
         matches = predicate(ref.resource, options.label, field)
         form, worker = responses.form(request, streaming=True), request.app[WORKER]
         watch = Watch(self._store, ref, matches, form, worker, request[TURN])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        # A generator that is merely abandoned keeps its subscription until it is garbage-collected.
         async with contextlib.aclosing(watch.events(options)) as stream:
             # A client that disconnects during a write ends its watch; that is no error.
             with contextlib.suppress(ConnectionResetError):

@@ -27,6 +27,7 @@ Object = dict[str, Any]
 PIECE_BYTES = 64 << 10  # of a response written at once, and buffered per connection
 STALLED_SECONDS = 60.0  # in which a client must read a response or a watch event
 GZIP_BYTES = 128 << 10  # as in Kubernetes: below this, compression costs more than it saves
+# As in Kubernetes: higher levels take more time and save little.
 GZIP_LEVEL = 1
 TRUE = ("1", "true")
 # Characters of all warnings; if they exceed that, of each warning.
@@ -44,6 +45,7 @@ async def send(request: web.Request, sending: Awaitable[None]) -> None:
             await sending
     except TimeoutError as error:
         if request.transport is not None:
+            # close() would wait until the client reads what is buffered.
             request.transport.abort()
         raise ConnectionResetError("the client stopped reading") from error
 
@@ -109,11 +111,13 @@ async def answer_about(
 
     ``make`` and the encoding run in the worker thread if the objects are large. Raises what ``make`` raises.
     """
+    # Not in_turn: a list already holds its user's turn, and the lock is not reentrant.
     body = await request.app[WORKER].handle(objects, lambda: _encode(make()))
     return _response(body, status, warnings)
 
 
 def _response(body: bytes, status: int, warnings: Iterable[str] = (), kind: str = representation.JSON) -> web.Response:
+    # JSON quoting also escapes line breaks and non-ASCII text, which must not get into a header.
     reported = (("Warning", f"299 - {json.dumps(text)}") for text in _bounded(warnings))
     return web.Response(body=body, status=status, headers=[("Content-Type", kind), *reported])
 
@@ -171,6 +175,7 @@ async def _compress(request: web.Request, answer: web.Response) -> None:
     body = answer.body
     if not isinstance(body, bytes) or len(body) < GZIP_BYTES:
         return
+    # Also on the uncompressed form, since a cache may hold either (RFC 9110, 12.5.5).
     answer.headers["Vary"] = "Accept-Encoding"
     if takes_gzip(request):
         answer.body = await in_turn(request, partial(gzip.compress, body, GZIP_LEVEL))
@@ -193,6 +198,7 @@ def _indented(body: bytes) -> bytes:
 
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*+")
+# YAML 1.1 reads these words as booleans and null, also as keys: an unquoted field y would become true.
 _RESERVED = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
 _UNPRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # JSON escapes the others
 KEY_LENGTH = 80  # longer keys get an explicit "?": YAML limits implicit keys to 1024 characters, including escapes
@@ -219,6 +225,7 @@ def _write(value: Any, indent: str, first: str, lines: list[str]) -> None:
             _write(part, f"{indent}  ", f"{head} ", lines)
         else:
             lines.append(head)
+            # A list is not indented further than its key, as in kubectl's output.
             _write(part, indent if isinstance(part, list) else f"{indent}  ", "", lines)
 
 

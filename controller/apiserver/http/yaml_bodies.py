@@ -98,6 +98,7 @@ class _Builder:
         if not self._awaits_key():
             self._put(value)
             return
+        # Quoted, it is an ordinary key.
         if value == "<<" and event.implicit[0]:
             raise RejectedError(event, "merge keys are not supported; write the fields out")
         key = _key(event, value)
@@ -109,6 +110,7 @@ class _Builder:
         return bool(self._open) and isinstance(self._open[-1], dict) and self._keys[-1] is None
 
     def _put(self, value: Any) -> None:
+        # Checked while building: three megabytes of YAML may be a million values.
         self._count += 1
         bounds.check_figures(self._count, 0)
         if not self._open:
@@ -139,6 +141,7 @@ def _resolved(text: str) -> Any:
         return text
     if _ENDLESS.fullmatch(text):
         raise ValueError(f"{text} is not a JSON value")
+    # YAML 1.1 allows underscores within numbers, and Go's yaml.v2 drops them.
     digits = text.replace("_", "")
     try:
         if _INTEGER.fullmatch(digits):

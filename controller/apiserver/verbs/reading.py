@@ -34,12 +34,14 @@ class Reading:
         resource = ref.resource
         matches = predicate(resource, options.label, options.field)
         self._check_reached(max(options.at, options.least))
+        # Fixed before anything is awaited: the items must be those of the revision in the metadata.
         revision = self._revision(options)
         items = [item for item in await self._as_of(ref, revision, options) if matches(item)]
         metadata: Object = {"resourceVersion": str(revision)}
         if options.start:
             items = [item for item in items if _position_of(item) > (options.start.namespace, options.start.name)]
         if options.limit and len(items) > options.limit:
+            # As in Kubernetes, a list with selectors does not say how many items remain.
             if not options.label and not options.field:
                 metadata["remainingItemCount"] = len(items) - options.limit
             items = items[: options.limit]
@@ -59,6 +61,7 @@ class Reading:
         if revision == self._store.revision:
             return self._store.select(ref.resource.key, ref.namespace)
         items = await self._store.select_at(revision, ref.resource.key, ref.namespace)
+        # As in Kubernetes, the client may go on at the current revision if it accepts an inconsistent list.
         if items is None and options.start:
             raise failures.continue_expired(options.start._replace(revision=NOW).encode())
         if items is None:

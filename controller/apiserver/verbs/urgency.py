@@ -20,6 +20,7 @@ def of(
     resource: Resource, options: WriteOptions, before: dict[str, Any] | None, made: dict[str, Any] | None
 ) -> Urgency:
     """The urgency of a write that turns ``before`` into ``made``; None if it deletes the object."""
+    # Removing finalizers is part of the deletion, which frees space in the end.
     if made is None or "deletionTimestamp" in made["metadata"]:
         return Urgency.DELETION
     if options.necessary or options.subresource == "status" or resource.key in NECESSARY:

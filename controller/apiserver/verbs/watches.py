@@ -75,21 +75,25 @@ class Watch:
             since = changes[-1].revision
 
     async def _next(self, since: int, until: int) -> list[Change]:
+        # For reading only: a client that reads slowly must not block its user's other requests.
         async with self._turn:
             changes = await self._store.changes(since, until, self._ref.resource.key)
         if changes is None:
+            # Also for a future revision: after a restored backup, the client must notice that its revision is gone.
             raise failures.expired(since, self._store.revision)
         return changes
 
     async def _live(self, subscription: Subscription, options: WatchOptions) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + options.seconds
+        # A watcher that lags too far is disconnected; its client continues from the last revision that it received.
         while (left := deadline - loop.time()) > 0 and not subscription.lost:
             try:
                 # Not wait_for: in Python 3.11 it ignores a cancellation that meets a change (CPython issue 81839).
                 async with asyncio.timeout(min(left, BOOKMARK_SECONDS)):
                     change = await subscription.queue.get()
             except TimeoutError:
+                # A bookmark must not overtake changes that are still to be sent.
                 if options.bookmarks and subscription.queue.empty():
                     yield self._bookmark(self._store.revision, {})
                 continue

@@ -83,6 +83,7 @@ class Verbs:
         for _ in range(0 if strategy.metadata_string(body, "name") else NAME_ATTEMPTS):
             with contextlib.suppress(failures.AlreadyExists):  # try another generated name
                 return await self._create(ref, body, options)
+        # The last attempt, whose conflict is reported; the only one for an object with a name.
         return await self._create(ref, body, options)
 
     async def _create(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
@@ -91,6 +92,7 @@ class Verbs:
 
     def _create_from(self, ref: ResourceRef, body: Any, options: WriteOptions, write: Transaction) -> Written:
         typed, warnings = admission.decode(ref.resource, body, options)
+        # The order of kube-apiserver decides which fault is reported: namespace, validation, then a name that is taken.
         self._check_accepts_objects(ref)
         typed["metadata"]["name"] = ref.name
         item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
@@ -111,6 +113,7 @@ class Verbs:
 
     async def patch(self, ref: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type."""
+        # As in Kubernetes: strategic merges need the merge keys of Go types, which custom resources lack.
         if kind == STRATEGIC_PATCH and ref.resource.schema is not None:
             raise failures.unsupported_media((JSON_PATCH, MERGE_PATCH))
         return await self.change(ref, partial(patched, ref.resource, patch=patch, kind=kind), options)
@@ -149,6 +152,7 @@ class Verbs:
 
     async def _write(self, ref: ResourceRef, work: Work, options: WriteOptions) -> Written:
         written = await self._store.write(ref.key, work)
+        # Advice must not prevent a write: GitOps tools create the new object before they prune the old one.
         return written._replace(warnings=[*written.warnings, *self._advised(ref, written.object, options)])
 
     def _advised(self, ref: ResourceRef, written: Object, options: WriteOptions) -> list[str]:
@@ -164,6 +168,7 @@ class Verbs:
             raise failures.Failure(405, "MethodNotAllowed", why)
         if not ref.resource.namespaced:
             return
+        # Within the transaction: a create under way must not add to a namespace whose deletion has begun.
         found = self._store.get(ResourceRef(NAMESPACES, "", ref.namespace).key)
         if found is None:
             raise failures.not_found(NAMESPACES, ref.namespace)
@@ -238,6 +243,7 @@ def shown(resource: Resource, item: Object) -> Object:
     """The stored object in the requested API version, with defaults added to the schema since it was written."""
     item = resource.present(item)
     written = item["metadata"].get("resourceVersion")  # none yet in a dry run
+    # Objects written since have the defaults already, and adapting one copies it.
     if written and int(written) < resource.defined_at:
         item = admission.adapted_to_schema(resource, item)
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
