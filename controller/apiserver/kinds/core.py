@@ -28,8 +28,10 @@ EVENT_FIELDS = (
 def _namespace(item: Object, old: Object | None) -> Object:
     """Complete a namespace; ``spec.finalizers`` keep a deleted one until its content is removed."""
     metadata = item["metadata"]
+    # After the given labels: selectors of namespaces rely on this one, so nobody may set it to something else.
     labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
     spec = item.get("spec") or {}
+    # Only on create: on update the finalizer may be gone already, and adding it again would block the deletion.
     if old is None:
         spec = {**spec, "finalizers": list(dict.fromkeys((*(spec.get("finalizers") or ()), "kubernetes")))}
     status = {"phase": "Active", **(item.get("status") or {})}
@@ -52,12 +54,14 @@ def _terminate_namespace(item: Object) -> Object:
     name = item["metadata"]["name"]
     if name in UNDELETABLE:
         raise failures.forbidden(NAMESPACES, name, "this namespace may not be deleted")
+    # A namespace has no grace period in Kubernetes either.
     metadata = {key: value for key, value in item["metadata"].items() if key != "deletionGracePeriodSeconds"}
     return {**item, "metadata": metadata, "status": {**(item.get("status") or {}), "phase": "Terminating"}}
 
 
 def _terminate_definition(item: Object) -> Object:
     metadata = item["metadata"]
+    # The objects go first: without their definition they could neither be read nor deleted.
     finalizers = [*(metadata.get("finalizers") or ()), definitions.CLEANUP]
     return {**item, "metadata": {**metadata, "finalizers": list(dict.fromkeys(finalizers))}}
 
@@ -66,6 +70,7 @@ def _secret(item: Object, _: Object | None) -> Object:
     """Move ``stringData``, which is write-only, to ``data``."""
     given = item.get("stringData") or {}
     encoded = {name: base64.b64encode(str(value).encode()).decode() for name, value in given.items()}
+    # stringData wins over data, as in Kubernetes.
     data = {**(item.get("data") or {}), **encoded}
     kept = {name: value for name, value in item.items() if name != "stringData"}
     return {**kept, "type": item.get("type") or "Opaque", **({"data": data} if data else {})}

@@ -18,6 +18,7 @@ ROLE = "node-role.kubernetes.io/"
 
 def _last_seen(event: Object) -> Any:
     """When an event last occurred; accepts core/v1 and events.k8s.io/v1."""
+    # The series first, as Kubernetes prints it: newer clients update only that.
     series = (event.get("series") or {}).get("lastObservedTime")
     last = event.get("lastTimestamp") or event.get("deprecatedLastTimestamp")
     return series or last or _first_seen(event)
@@ -46,6 +47,7 @@ def _source(event: Object) -> str:
 
 def _count(event: Object) -> str:
     count = (event.get("series") or {}).get("count") or event.get("count") or event.get("deprecatedCount")
+    # Newer clients leave the count out for a single occurrence.
     return str(count or 1)
 
 
@@ -103,6 +105,7 @@ EVENTS = (
     Column("Message", "", cell=_message),
     Column("First Seen", "", "date", priority=1, cell=_first_seen),
     Column("Count", "", priority=1, cell=_count),
+    # Names of Events are generated; kubectl shows them only with -o wide.
     Column("Name", ".metadata.name", priority=1),
 )
 NAMESPACES = (Column("Status", ".status.phase"), AGE)

@@ -16,6 +16,7 @@ KEY_MESSAGE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
+# Kubernetes' MaxSecretSize, which also holds for a ConfigMap.
 DATA_BYTES = 1 << 20
 KEY_OF_SSH = ("ssh-privatekey",)  # the value must not be empty
 # Required keys by type of secret: one key of each group.
@@ -50,6 +51,7 @@ def secret(item: Object) -> list[Cause]:
     if sum(map(_decoded_size, data.values())) > DATA_BYTES:
         causes.append(too_long("data", DATA_BYTES))
     for group in DEMANDED.get(kind, ()):
+        # An empty value is accepted, except for a key of SSH, as in Kubernetes.
         if not any(name in data for name in group) or (group == KEY_OF_SSH and not data[group[0]]):
             causes += [required(f"data[{name}]") for name in group]
     if kind == ACCOUNT_TYPE and not (item["metadata"].get("annotations") or {}).get(ACCOUNT):
@@ -66,6 +68,7 @@ def immutability_faults(item: Object, old: Object) -> list[Cause]:
         why = "Forbidden: field is immutable when `immutable` is set"
         if not item.get("immutable"):
             causes.append(Cause("FieldValueForbidden", why, "immutable"))
+        # Missing and empty are the same to Go.
         parts = [part for part in ("data", "binaryData") if (item.get(part) or {}) != (old.get(part) or {})]
         causes += [Cause("FieldValueForbidden", why, part) for part in parts]
     return causes
@@ -86,8 +89,10 @@ def lease(item: Object) -> list[Cause]:
 def event(item: Object) -> list[Cause]:
     """Faults of a core/v1 event; one with an ``eventTime`` has more required fields."""
     about = (item.get("involvedObject") or {}).get("namespace") or ""
+    # Events about objects of the cluster have no namespace, but must be stored in one.
     if about != item["metadata"]["namespace"] and (about or item["metadata"]["namespace"] not in CLUSTER_EVENTS):
         return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
+    # An eventTime marks the newer API, which requires more; clients of the older one leave most fields out.
     return [*_event_texts(item)] if item.get("eventTime") else []
 
 
@@ -112,6 +117,7 @@ def _keys(data: Object, part: str) -> Iterator[Cause]:
             yield invalid(field, name, f"must be no more than {identifiers.SUBDOMAIN_BYTES} characters")
         if not KEY.fullmatch(name):
             yield invalid(field, name, KEY_MESSAGE)
+        # Keys become files in a mounted volume.
         if name in (".", ".."):
             yield invalid(field, name, f"must not be '{name}'")
         elif name.startswith(".."):
@@ -120,4 +126,5 @@ def _keys(data: Object, part: str) -> Iterator[Cause]:
 
 def _decoded_size(text: str) -> int:
     """The size of base64 text after decoding, in bytes."""
+    # Computed, not decoded: a megabyte would be decoded for its length alone.
     return len(text) * 3 // 4 - text.count("=", -2)

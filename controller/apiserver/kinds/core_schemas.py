@@ -43,6 +43,7 @@ SCHEMA_UNIONS = ("schemaorbool", "schemaorarray", "schemaorstrings")
 @cache
 def structural() -> dict[str, Object]:
     """The nested schemas of all types, by name."""
+    # All names first, filled afterwards: types refer to each other in circles, such as JSONSchemaProps to itself.
     found = {name: _empty(name) | {"nullable": True} for name in core_types.types()}
     for name, schema in found.items():
         _fill(schema, name, found.__getitem__)
@@ -58,6 +59,7 @@ def metadata(*, merged: bool) -> Object:
     schema = structural()["meta.ObjectMeta"]
     # Not atomic, as Kubernetes has it: release 0.1 recorded managers of the single fields of an owner.
     owner = {k: v for k, v in structural()["meta.OwnerReference"].items() if k != "x-kubernetes-map-type"}
+    # Not by its type: malformed entries are ignored when they are read, instead of refusing the object.
     managed = {"type": "array", "nullable": True, "items": {"type": "object", **ANYTHING}}
     properties = {**schema["properties"], "managedFields": managed}
     properties["ownerReferences"] = {**properties["ownerReferences"], "items": owner}
@@ -148,10 +150,12 @@ def _of_field(field: Field, refer: Reference) -> Object:
 def _of_kind(kind: str, refer: Reference) -> Object:
     kind = kind.removeprefix("*")
     if kind.startswith("[]"):
+        # Nullable: Go writes a nil slice as null unless the field says omitempty.
         return {"type": "array", "nullable": True, "items": _of_kind(kind.removeprefix("[]"), refer)}
     if kind.startswith("map[string]"):
         values = _of_kind(kind.removeprefix("map[string]"), refer)
         return {"type": "object", "nullable": True, "additionalProperties": values}
+    # A structural schema cannot say "a schema or a boolean"; soundness.py validates these.
     if kind in SCHEMA_UNIONS:
         return ANYTHING
     return {**SCALARS[kind], "nullable": True} if kind in SCALARS else refer(kind)

@@ -62,5 +62,6 @@ PACKAGES = {
 def name_of(api_version: str, kind: str) -> str | None:
     """The name of the type of a kind, None when there is none."""
     group = api_version.rpartition("/")[0]
+    # Kinds of meta, such as DeleteOptions, exist in every group.
     candidates = (f"{PACKAGES.get(group, '')}.{kind}", f"meta.{kind}")
     return next((name for name in candidates if name in types()), None)

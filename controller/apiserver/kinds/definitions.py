@@ -95,6 +95,7 @@ SHAPE: Object = {
 
 def faults(item: Object) -> list[Cause]:
     """Faults of a definition, which prevent it from being served."""
+    # Alone, because everything below indexes into the definition.
     if causes := structural.validate(item, SHAPE):
         return causes
     spec = item["spec"]
@@ -109,6 +110,7 @@ def faults(item: Object) -> list[Cause]:
     if len({version["name"] for version in spec["versions"]}) != len(spec["versions"]):
         message = "Invalid value: must contain unique version names"
         causes.append(Cause("FieldValueInvalid", message, "spec.versions"))
+    # Before the rules are compiled: compiling is what the limit bounds.
     if sum(rules.characters(version["schema"]["openAPIV3Schema"]) for version in spec["versions"]) > rules.CHARACTERS:
         message = f"Forbidden: x-kubernetes-validations have more than {rules.CHARACTERS} characters; shorten the rules"
         return [*causes, Cause("FieldValueForbidden", message, "spec.versions")]
@@ -120,7 +122,9 @@ def faults(item: Object) -> list[Cause]:
 
 def with_status(item: Object, old: Object | None) -> Object:
     """The definition with the status of an accepted one. One with faults stays unchanged: validation refuses it."""
+    # Before validation: to Kubernetes a null in a schema is an absent keyword, and no fault.
     item = _tidied(item)
+    # This runs before ``check``, which reports the faults; the code below needs a sound definition.
     if faults(item):
         return item
     spec_names = item["spec"]["names"]
@@ -128,6 +132,7 @@ def with_status(item: Object, old: Object | None) -> Object:
     names["listKind"] = spec_names.get("listKind") or f"{spec_names['kind']}List"
     before = item.get("status") or (old or {}).get("status", {})
     stored = [version["name"] for version in item["spec"]["versions"] if version["storage"]]
+    # Earlier versions stay listed: objects may still be stored in them. Only a migration may remove them.
     known = [name for name in before.get("storedVersions", ()) if name not in stored]
     status = {"acceptedNames": names, "conditions": _conditions(before), "storedVersions": [*known, *stored]}
     spec = {"conversion": {"strategy": "None"}, **item["spec"], "names": names}
@@ -143,6 +148,7 @@ def _tidied(item: Object) -> Object:
 
 
 def _tidied_version(version: Any) -> Any:
+    # Not validated yet: anything may be here.
     schema = version.get("schema") if isinstance(version, dict) else None
     if not isinstance(schema, dict) or "openAPIV3Schema" not in schema:
         return version
@@ -151,6 +157,7 @@ def _tidied_version(version: Any) -> Any:
 
 def _conditions(before: Object) -> list[Object]:
     """The conditions of the old status plus those of every accepted definition."""
+    # Existing ones keep their lastTransitionTime: applying a definition again must change nothing.
     known = list(before.get("conditions") or ())
     there = {condition.get("type") for condition in known}
     return known + [

@@ -132,11 +132,13 @@ class Resource:
     def fields_kept_by(self, subresource: str) -> set[str]:
         """The fields that a write through this subresource must not change; "" is the object itself."""
         here = self.subresource(subresource)
+        # Each field has one way to write it: a manifest must not overwrite a status, nor a status the spec.
         return {part.writes for part in self.subresources if part.writes and part != here}
 
     @property
     def key(self) -> str:
         """Key of the stored collection."""
+        # Without the version: all versions of a kind are one collection.
         return self.storage or (f"{self.plural}.{self.group}" if self.group else self.plural)
 
     @property
@@ -174,6 +176,7 @@ def of_definition(definition: Object) -> list[Resource]:
             categories=tuple(names.get("categories") or ()),
             subresources=_subresources(version.get("subresources") or {}),
             schema=version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
+            # Without columns of its own a custom resource shows its age, as in Kubernetes.
             columns=tuple(_column(c) for c in version.get("additionalPrinterColumns") or ()) or (AGE,),
             selectable=tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields") or ()),
             list_kind=names.get("listKind", ""),
@@ -181,6 +184,8 @@ def of_definition(definition: Object) -> list[Resource]:
             status_write_keeps_metadata=True,
             allows_unconditional_update=False,
             terminating="deletionTimestamp" in definition["metadata"],
+            # Objects written before it may lack defaults that the definition
+            # has since; they are adapted when they are read.
             defined_at=int(definition["metadata"].get("resourceVersion") or 0),
             storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
         )
@@ -218,11 +223,13 @@ class Registry:
     def define(self, definitions: list[Object]) -> None:
         """Replace the custom resources by those of these definitions."""
         resources = [resource for definition in definitions for resource in of_definition(definition)]
+        # A new table instead of a changed one: other threads may be walking over the old one.
         self._custom = {(r.group, r.version, r.plural): r for r in resources}
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """The resource with this group, version and plural, None when there is none."""
         place = (group, version, plural)
+        # Core first: a definition must not replace a kind that the server itself relies on.
         return self._core.get(place) or self._custom.get(place)
 
     def by_storage_key(self, key: str) -> Resource | None:

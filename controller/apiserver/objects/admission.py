@@ -26,6 +26,7 @@ def decode(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object
     """The body as a pruned object with well-typed metadata, and its warnings. Raises failures.Failure."""
     item, unknown = _shaped(resource, body)
     warnings = [f'unknown field "{field}"' for field in unknown]
+    # Kubernetes' order of messages: duplicates first for custom resources, last for its own kinds.
     faults = [*options.duplicates, *warnings] if resource.schema else [*warnings, *options.duplicates]
     if faults and options.validation == "Strict":
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: strict decoding error: {', '.join(faults)}")
@@ -34,6 +35,7 @@ def decode(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object
 
 def decode_applied(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
     """As ``decode``, for server-side apply, which refuses unknown fields instead of dropping them."""
+    # Before the body is looked at: here Kubernetes converts YAML to JSON strictly, and fails with this very text.
     if options.duplicates and options.validation == "Strict":
         warnings = "".join(f"\n  {duplicate}" for duplicate in options.duplicates)
         raise failures.bad_request(
@@ -55,6 +57,7 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
             f"the API version in the data ({named[0]}) does not match the expected API version "
             f"({resource.api_version}), or the kind ({named[1]}) is not {resource.kind}"
         )
+    # Before the copy: deepcopy and all walks below recurse once per level.
     _check_bounds(body)
     item = {**copy.deepcopy(body), "apiVersion": resource.api_version, "kind": resource.kind}
     given = item["metadata"] = item.get("metadata") or {}
@@ -62,10 +65,12 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
     structural.replace_nulls(given, of_metadata)
     if causes := structural.validate(given, of_metadata, "metadata"):
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].message}")
+    # Also for kinds without a schema: the server itself relies on the types of metadata.
     unknown = structural.prune(given, of_metadata, "metadata")
     if resource.structural_schema is None:
         return item, unknown
     rest = _with_envelope(resource.structural_schema)
+    # A core kind has Go types, in which a null is an absent field. A custom resource may declare nullable fields.
     if resource.schema is None:
         structural.replace_nulls(item, rest)
         if causes := structural.validate(item, rest):
@@ -75,8 +80,10 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
 
 def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     """The validated object with its defaults. Raises failures.Failure (422)."""
+    # Without managed fields, which the server adds: a body within the bounds must not exceed them by its bookkeeping.
     _check_bounds({**item, "metadata": {**item["metadata"], "managedFields": None}})
     item = resource.prepare(item, old)
+    # All faults at once, as in Kubernetes: a person should not have to correct them one by one.
     causes = metadata.faults(resource, item["metadata"], old["metadata"] if old else None)
     causes += [*resource.check(item), *(resource.check_change(item, old) if old is not None else [])]
     if resource.schema is not None:
@@ -92,9 +99,12 @@ def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cau
     schema = _without_envelope(schema)
     body, budget = _defaulted(item, schema)
     with _bounded():
+        # A write with too many defaults is refused; a stored object is only read without them.
         budget.check()
+    # The old object with today's defaults: a default that was added since must not count as a change.
     before = _defaulted(old, schema)[0] if old else None
     causes = structural.validate(body, schema, old=ABSENT if before is None else before)
+    # Faults of metadata count as well: in Kubernetes an over-long annotation also leaves the rules unchecked.
     causes += rules.unchecked(schema, [*known, *causes]) or rules.check(schema, body, before)
     return {**{key: item[key] for key in ENVELOPE}, **body}, causes
 
@@ -112,6 +122,7 @@ def adapted_to_schema(resource: Resource, item: Object) -> Object:
 
     Never fails, so that every stored object stays readable: defaults beyond the size limit are left out.
     """
+    # Watchers and other requests share the stored object.
     item = copy.deepcopy(item)
     if resource.schema is not None:
         structural.prune(item, _with_envelope(resource.schema))

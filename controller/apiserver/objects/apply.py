@@ -34,6 +34,7 @@ def apply(
     wanted = fieldsets.of_applied(config, schema)
     whole = fieldsets.with_metadata(schema)
     result = merge(live, config, whole)
+    # Compared by value: two appliers that agree share a field instead of conflicting.
     changed, _ = fieldsets.compare(fieldsets.of_object(live, schema), fieldsets.of_object(result, schema))
     others = {other: entry for other, entry in owned.items() if other != manager}
     conflicts = {other: sorted(entry.fields & changed & wanted) for other, entry in others.items()}
@@ -41,9 +42,12 @@ def apply(
     if conflicts and not force and not _is_client_side_migration(conflicts, live, manager, schema):
         raise Conflicts(conflicts)
     for other, fields in conflicts.items():
+        # A forced field changes hands: with two owners, the next apply of the other one would conflict again.
         others[other] = others[other]._replace(fields=others[other].fields - set(fields))
     before = owned[manager].fields if manager in owned else frozenset()
+    # Only what no other manager owns: a field that two applied stays until both have given it up.
     result = _without(result, before - wanted, [wanted, *(entry.fields for entry in others.values())], whole)
+    # The time stays with the set, so that a repeated apply changes nothing and creates no revision.
     mine = owned[manager] if manager in owned and before == wanted else Entry(wanted, now)
     return result, {**others, manager: mine}
 
@@ -52,11 +56,13 @@ def _is_client_side_migration(
     conflicts: dict[Manager, list[Path]], live: Object, manager: Manager, schema: Object | None
 ) -> bool:
     """Whether kubectl only takes over fields of its own client-side apply, as recorded in its annotation."""
+    # Users move from client-side to server-side apply: kubectl would otherwise conflict with its own earlier self.
     text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
     if manager.name != "kubectl" or not text:
         return False
     try:
         parsed = json.loads(text)
+        # The annotation is input as well: json.loads accepts values far deeper and larger than a body may be.
         bounds.check(parsed)
         written = fieldsets.of_applied(parsed, schema)
     except (ValueError, AttributeError, RecursionError):  # an annotation may hold any text
@@ -67,6 +73,7 @@ def _is_client_side_migration(
 
 def merge(live: Any, config: Any, schema: Object) -> Any:
     """The live value overlaid with the configuration."""
+    # An atomic value has one owner as a whole, so a mix of two configurations would be nobody's.
     if type(live) is not type(config) or not fieldsets.is_granular(config, schema):
         return config
     if isinstance(config, dict):
@@ -79,16 +86,19 @@ def merge(live: Any, config: Any, schema: Object) -> Any:
 
 
 def _merge_lists(live: list[Any], config: list[Any], schema: Object) -> list[Any]:
+    # A dictionary: a search for each item would take quadratic time, and lists have thousands of items.
     wanted = {fieldsets.item_element(item, schema): item for item in config}
     merged = []
     for item in live:
         mine = wanted.pop(fieldsets.item_element(item, schema), None)
         merged.append(item if mine is None else merge(item, mine, schema.get("items", {})))
+    # Live items keep their order, so that an applier of some of them does not reorder the list.
     return merged + list(wanted.values())
 
 
 def _without(item: Object, removed: Collection[Path], kept: list[frozenset[Path]], schema: Object) -> Object:
     """The object without the fields that no manager owns any more, and without parents that this leaves empty."""
+    # With prefixes: whoever owns a field inside an item also keeps the item.
     wanted = _prefixes(path for fields in kept for path in fields)
     parents = _prefixes(path[:-1] for path in removed)
     found: Object = _Removal(set(removed) - wanted, parents, wanted).rest(item, (), schema) if removed else item
@@ -108,6 +118,7 @@ class _Removal(NamedTuple):
 
     def rest(self, value: Any, path: Path, schema: Object) -> Any:
         """A copy of the value without the removed fields."""
+        # Nothing below is given up: the part is returned as it is, without a walk or a copy.
         if path and path not in self.parents:
             return value
         if isinstance(value, dict):

@@ -41,6 +41,7 @@ def read(body: Any, query: Mapping[str, str]) -> Deletion:
 
     ``gracePeriodSeconds`` is accepted without effect: it concerns kinds with processes, such as pods.
     """
+    # A body replaces the query, as in Kubernetes: the two are not merged.
     given = body or _of_query(query)
     if not isinstance(given, dict) or given.get("kind", "") not in KINDS:
         raise failures.bad_request("the body must be DeleteOptions")
@@ -49,6 +50,7 @@ def read(body: Any, query: Mapping[str, str]) -> Deletion:
     if causes := _faults(given):
         raise failures.invalid_options("DeleteOptions", causes)
     policy = given.get("propagationPolicy")
+    # The deprecated form; older clients still send it.
     if given.get("orphanDependents") is not None:
         policy = "Orphan" if given["orphanDependents"] else "Background"
     preconditions = given.get("preconditions") or {}
@@ -73,6 +75,7 @@ def mark_deleted(resource: Resource, item: Object, options: Deletion) -> Object:
     finalizers = _finalizers(metadata.get("finalizers") or [], options.policy)
     rest = {name: value for name, value in metadata.items() if name != "finalizers"}
     item = {**item, "metadata": {**rest, "finalizers": finalizers} if finalizers else rest}
+    # A second deletion may change the policy, but the time and the generation are those of the first.
     return item if "deletionTimestamp" in metadata else resource.on_deletion(_marked(item))
 
 
@@ -80,6 +83,7 @@ def _finalizers(found: list[str], policy: str | None) -> list[str]:
     if policy is None:
         return found
     wanted = POLICIES[policy]
+    # The two exclude each other: with both the garbage collector would have to keep and to delete the dependents.
     kept = [name for name in found if name not in (ORPHAN, FOREGROUND) or name == wanted]
     return [*kept, wanted] if wanted and wanted not in kept else kept
 
@@ -87,6 +91,7 @@ def _finalizers(found: list[str], policy: str | None) -> list[str]:
 def _marked(item: Object) -> Object:
     metadata = {**item["metadata"], "deletionTimestamp": times.now(), "deletionGracePeriodSeconds": 0}
     if "generation" in metadata:
+        # As in Kubernetes: to a controller a deletion is a change of the desired state.
         metadata["generation"] += 1
     return {**item, "metadata": metadata}
 

@@ -47,6 +47,7 @@ def with_metadata(schema: Object | None) -> Object:
 
 def of_applied(item: Object, schema: Object | None) -> frozenset[Path]:
     """The fields that an applied configuration claims."""
+    # As in Kubernetes: owning ``spec`` itself would keep an empty one after everything in it was given up.
     return frozenset(path for path, value in of_object(item, schema).items() if value is not Container.DECLARED)
 
 
@@ -59,6 +60,7 @@ def compare(old: Mapping[Path, Any], new: Mapping[Path, Any]) -> tuple[set[Path]
 def encode(fields: Iterable[Path]) -> Object:
     """Encode a set of fields as FieldsV1."""
     root: Object = {}
+    # Shortest first, so that a field exists before the fields that it contains.
     for path in sorted(fields, key=len):
         node = root
         for element in path[:-1]:
@@ -78,6 +80,8 @@ def decode(node: Object, path: Path = ()) -> set[Path]:
             raise ValueError(f"{element} is not a field")
         if element == ".":
             found |= {path} if path else set()
+        # An element without content is a field of the set; one with content
+        # is only on the way to others unless it has ".".
         elif not below:
             found.add((*path, element))
         else:
@@ -90,6 +94,7 @@ def _is_element(text: str) -> bool:
     if text.startswith("k:"):
         try:
             return isinstance(json.loads(text[2:]), dict)
+        # A client writes managedFields: a key of 100,000 brackets is a malformed entry, not an error of the server.
         except RecursionError as error:
             raise ValueError("the keys of an item nest too deeply") from error
     return text == "." or text.startswith(("f:", "v:", "i:"))
@@ -114,6 +119,7 @@ def item_element(item: Any, schema: Object) -> str | None:
         return "v:" + _json(item)
     if kind != "map" or not isinstance(item, dict):
         return None
+    # The defaults of keys count: the stored item has them, and both must have the same element.
     properties = schema.get("items", {}).get("properties", {})
     keys = {
         key: item.get(key, properties.get(key, {}).get("default"))
@@ -146,6 +152,7 @@ def _flatten(value: Any, schema: Object, path: Path, found: dict[Path, Any], *, 
 
 
 def _equal(old: Any, new: Any) -> bool:
+    # DECLARED becomes ENTRY when a map loses its content; what it contains is compared by itself.
     if isinstance(old, Container) and isinstance(new, Container):
         return True
     return identical(old, new)
@@ -163,6 +170,7 @@ def _mark(node: Object, path: Path, members: set[Path]) -> None:
 
 
 def _json(value: Any) -> str:
+    # Kubernetes' spelling: elements are compared as text, also with those that other API servers wrote.
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 

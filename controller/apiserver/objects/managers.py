@@ -38,6 +38,7 @@ def read(metadata: Object) -> Managers:
     found: Managers = {}
     for entry in metadata.get("managedFields") or ():
         fields = entry.get("fieldsV1") if isinstance(entry, dict) else None
+        # Clients may write anything here; Kubernetes does not refuse an object for it either.
         with contextlib.suppress(ValueError):
             decoded = fieldsets.decode(fields) if isinstance(fields, dict) else ()
             if not decoded:
@@ -52,6 +53,7 @@ def read(metadata: Object) -> Managers:
 
 def write(managers: Managers) -> list[Object]:
     """Encode as ``metadata.managedFields``: appliers first, then by time."""
+    # A fixed order: entries that only change places would make a write without a change a new revision.
     ordered = sorted(managers.items(), key=lambda pair: (pair[0].operation, pair[1].time, pair[0]))
     return [_entry(manager, entry) for manager, entry in ordered if entry.fields]
 
@@ -67,6 +69,7 @@ def after_update(
     if set_:
         mine = managers[manager].fields if manager in managers else frozenset()
         fields = (mine | set_) - removed
+        # The old time if the set is the same: with a new time a write that changes nothing would be a new revision.
         result[manager] = managers[manager] if fields == mine else Entry(fields, now)
     return _bounded(result, now)
 
@@ -74,10 +77,12 @@ def after_update(
 def _bounded(managers: Managers, now: str) -> Managers:
     updaters = sorted((entry.time, manager) for manager, entry in managers.items() if manager.operation == UPDATE)
     old = [manager for _, manager in updaters[: max(0, len(updaters) - UPDATERS)]]
+    # Without a bound every name that ever wrote would leave an entry in the object for good.
     if not old:
         return managers
     kept = {manager: entry for manager, entry in managers.items() if manager not in old}
     for manager in old:
+        # One entry per version and subresource: paths of different versions or subresources must not be mixed.
         ancient = manager._replace(name=ANCIENT)
         fields = kept[ancient].fields if ancient in kept else frozenset()
         kept[ancient] = Entry(fields | managers[manager].fields, now)

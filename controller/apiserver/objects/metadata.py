@@ -32,6 +32,7 @@ def faults(resource: Resource, new: Object, old: Object | None) -> list[Cause]:
     validate = (
         (lambda one: [*_parts(one), *_finalizers(resource, one)]) if resource.requires_qualified_finalizers else _parts
     )
+    # A cause contains the value: an invalid label that becomes another invalid one is a new fault.
     before = set(validate(old))
     return [cause for cause in validate(new) if cause not in before]
 
@@ -76,6 +77,7 @@ def _labels(metadata: Object) -> Iterator[Cause]:
 def _annotations(metadata: Object) -> Iterator[Cause]:
     found = metadata.get("annotations") or {}
     for key in found:
+        # Kubernetes lowers the key before it validates an annotation, so capitals in its prefix are accepted.
         yield from (invalid("metadata.annotations", key, why) for why in identifiers.label_key(key.lower()))
     if sum(identifiers.size(key) + identifiers.size(value) for key, value in found.items()) > ANNOTATIONS_BYTES:
         yield too_long("metadata.annotations", ANNOTATIONS_BYTES)
@@ -92,6 +94,7 @@ def _owners(references: list[Object]) -> Iterator[Cause]:
             why = f'Found "true" in references for {first} and {named}'
             why = f"Only one reference can have Controller set to true. {why}"
             yield Cause("FieldValueInvalid", f"Invalid value: {_shown(references)}: {why}", "metadata.ownerReferences")
+        # The first controller is named in every message, as in Kubernetes.
         first = first or named
 
 
@@ -103,6 +106,7 @@ def _owner(reference: Object) -> Iterator[Cause]:
     for name in ("kind", "name", "uid"):
         if not reference.get(name):
             yield invalid(f"{field}.{name}", "", "must not be empty")
+    # Kubernetes bans Events as owners: they expire, and their dependents would go with them.
     if (version.removeprefix("/"), reference.get("kind")) == ("v1", "Event"):
         why = "/v1, Kind=Event is disallowed from being an owner"
         yield Cause("FieldValueInvalid", f"Invalid value: {_shown(reference)}: {why}", field)

@@ -39,6 +39,7 @@ def merge(target: Any, patch: Any) -> Any:
         if value is None:
             result.pop(name, None)
         else:
+            # Also into a missing member: nulls within a new value are removed as well (RFC 7396, 2).
             result[name] = merge(result.get(name), value)
     return result
 
@@ -53,6 +54,7 @@ def apply_json(target: Any, operations: Any) -> Any:
         raise TooManyOperationsError(
             f"The allowed maximum operations in a JSON patch is {OPERATIONS}, got {len(operations)}"
         )
+    # One copy for all operations, which then work in place: a copy for each would take quadratic time.
     document, budget = copy.deepcopy(target), _CopyBudget()
     for operation in operations:
         document = _operate(document, operation, budget)
@@ -67,6 +69,7 @@ class _CopyBudget:
 
     def take(self, value: Any) -> None:
         """Raises bounds.ExceededError."""
+        # Only ``copy`` multiplies: thirty copies of the document into itself would make gigabytes of a small patch.
         self._values += bounds.check(value)
         self._bytes += len(json.dumps(value))
         bounds.check_figures(self._values, 0)
@@ -87,6 +90,7 @@ def _operate(document: Any, operation: Object, budget: _CopyBudget) -> Any:
         return jsonpatch.apply_patch(document, [operation], in_place=True)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, bounds.ExceededError) as error:
         raise PatchError(f"{operation.get('op')} {operation.get('path')}: {error}"[:MESSAGE_LIMIT]) from error
+    # jsonpatch does not check the types that it meets, and its walks recurse.
     except (TypeError, RecursionError) as error:
         raise PatchError("the operation is malformed or nests too deeply") from error
 

@@ -103,17 +103,20 @@ def clauses(accept: str) -> list[tuple[str, dict[str, str]]]:
     split = [[part.strip() for part in clause.split(";")] for clause in accept[:ACCEPT_LENGTH].split(",")]
     ranges = [(media.lower(), dict(part.partition("=")[::2] for part in parts)) for media, *parts in split]
     wanted = [clause for clause in ranges if _quality(clause[1])]
+    # The sort is stable: of equal qualities the first one wins, as kubectl expects for its list of table versions.
     return sorted(wanted, key=lambda clause: _quality(clause[1]), reverse=True)
 
 
 def prefers_yaml(accept: str) -> bool:
     """Whether the client prefers YAML for any answer, including documents and failures."""
+    # Without a fitting offer JSON: the answer that says 406 needs a form as well.
     return next(_offers(accept, streaming=False), Form()).media == YAML
 
 
 def _offers(accept: str, *, streaming: bool) -> Iterator[Form]:
     for media, parameters in clauses(accept or JSON):
         found, kind = RANGES.get(media), parameters.get("as", "")
+        # A watch is one JSON object per line; YAML has no such framing.
         if found is None or (streaming and found != JSON):
             continue
         if not kind:
@@ -126,4 +129,5 @@ def _quality(parameters: dict[str, str]) -> float:
     try:
         return float(parameters.get("q", "1"))
     except ValueError:
+        # An unreadable quality excludes its range instead of failing the request.
         return 0.0

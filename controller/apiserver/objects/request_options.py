@@ -14,6 +14,7 @@ from controller.apiserver.schemas.causes import Cause
 WATCH_SECONDS = 1800.0
 LONGEST_WATCH_SECONDS = 3600.0  # permissions are checked only when a watch begins
 NOW = -1  # a continued list at the current revision, not at that of its first page
+# SQLite's integers have 64 bits; a larger revision would be an error in the query instead of a bad request.
 LAST = 1 << 63
 TRUE, FALSE = ("true", "1"), ("false", "0")
 EXACT, NOT_OLDER = "Exact", "NotOlderThan"
@@ -61,9 +62,11 @@ def of_list(query: Mapping[str, str]) -> ListOptions:
     version, limit = _revision(query), max(0, _number(query, "limit"))
     _number(query, "timeoutSeconds")
     start = _continue(query.get("continue", ""))
+    # A token already contains its revision.
     if start and version:
         raise failures.bad_request("specifying resource version is not allowed when using continue")
     match = query.get("resourceVersionMatch", "")
+    # With a limit, Kubernetes reads an unqualified resourceVersion as an exact one: pages need one revision.
     exact = match == EXACT or (not match and limit > 0 and version > 0)
     if query.get("resourceVersion") == "0" and not start:
         limit = 0  # Kubernetes serves these from its watch cache, unpaged
@@ -133,6 +136,7 @@ def _watch_rules(_: str, match: str, initial: bool, follows: bool) -> Rules:
 
 def _revision(query: Mapping[str, str]) -> int:
     text = query.get("resourceVersion") or "0"
+    # A bound on the length, because int() takes quadratic time; 18 digits fit into SQLite's 64 bits.
     if not (text.isascii() and text.isdecimal()) or len(text) > 18:
         raise failures.bad_request(f'invalid resource version: resourceVersion: Invalid value: "{text}"')
     return int(text)
@@ -150,8 +154,10 @@ def _continue(token: str) -> Continue | None:
         return None
     try:
         revision, namespace, name = json.loads(base64.urlsafe_b64decode(token))
+    # The token comes back from the client, who may have written it.
     except (ValueError, TypeError, RecursionError) as error:
         raise failures.bad_request("invalid continue token: continue key is not valid") from error
+    # type(), because True is an int to isinstance.
     if type(revision) is not int or not NOW <= revision < LAST or not {type(namespace), type(name)} == {str}:
         raise failures.bad_request("invalid continue token: continue key is not valid")
     return Continue(revision, namespace, name)
@@ -191,6 +197,7 @@ def _field_manager(query: Mapping[str, str], user_agent: str) -> str:
     if len(given) > MANAGER_LENGTH:
         why = f"Too long: may not be more than {MANAGER_LENGTH} bytes"
         raise failures.invalid_options("PatchOptions", [Cause("FieldValueTooLong", why, "fieldManager")])
+    # The manager becomes a part of messages and log lines.
     if not given.isprintable():
         why = "Invalid value: should only contain printable characters"
         raise failures.invalid_options("PatchOptions", [Cause("FieldValueInvalid", why, "fieldManager")])

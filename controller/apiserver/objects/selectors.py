@@ -52,6 +52,7 @@ class _Parser:
     """Parses a label selector from left to right."""
 
     def __init__(self, text: str) -> None:
+        # A deque: taking from the front of a list takes linear time each.
         self._tokens = deque([*TOKEN.findall(text), END])
         if len(self._tokens) > TOKENS:
             raise SelectorError(f"the selector has more than {TOKENS} parts")
@@ -81,12 +82,14 @@ class _Parser:
             return lambda found: (found.get(key) in values) == (operator == "in")
         if operator not in COMPARISONS:
             raise SelectorError(f"unable to parse requirement: found '{operator}', expected: {EXPECTED}")
+        # ``key=`` selects objects whose label is empty.
         value = self._take() if _is_word(self._tokens[0]) else ""
         return _comparison(key, operator, value)
 
     def _values(self, key: str) -> set[str]:
         if (word := self._take()) != "(":
             raise SelectorError(f"unable to parse requirement: found '{word}' expected: '('")
+        # Kubernetes reads an omitted value as the empty one: ``key in (,a)`` also selects objects with an empty label.
         values = {""} if self._tokens[0] in (",", ")") else set()
         while (word := self._take()) != ")":
             if _is_word(word):
@@ -115,10 +118,12 @@ def _comparison(key: str, operator: str, value: str) -> Requirement:
             _is_number(found.get(key, "")) and (int(found[key]) > int(value) if above else int(found[key]) < int(value))
         )
     _checked(key, value)
+    # An absent key satisfies ``!=``, as in Kubernetes.
     return lambda found: (found.get(key) == value) == (operator != "!=")
 
 
 def _is_number(text: str) -> bool:
+    # isdecimal() accepts digits of all scripts, and int() reads them; Kubernetes reads ASCII only.
     return len(text) <= DIGITS and text.isascii() and text.removeprefix("-").isdecimal()
 
 
@@ -144,6 +149,7 @@ def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Pre
     if sign is None:
         raise SelectorError(f"invalid selector: '{term}'; can't understand '{term}'")
     name, text = term[: sign.start()].strip(), term[sign.end() :]
+    # An escape that is none is refused, as in Kubernetes, instead of selecting objects that nobody meant.
     if "\\" in ESCAPED.sub("", text):
         raise SelectorError(f"invalid field selector: invalid escape sequence in '{text}'")
     value = ESCAPED.sub(r"\1", text)
@@ -154,6 +160,7 @@ def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Pre
 
 
 def _not_supported(name: str, supported: dict[str, Callable[[Object], str]]) -> str:
+    # Kubernetes words it differently for kinds that have fields of their own.
     if len(supported) > len(GENERAL):
         return f"field label not supported: {name}"
     only = ", ".join(f'"{path}"' for path in GENERAL)

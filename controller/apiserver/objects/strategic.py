@@ -17,6 +17,7 @@ def merge(target: Any, patch: Any, schema: Object) -> Any:
     """Apply a patch to the target of this structural schema. Raises patches.PatchError."""
     if not isinstance(patch, dict):
         return patch
+    # Also for a missing member: merging into nothing removes the nulls and directives of a new value.
     target = target if isinstance(target, dict) else {}
     directive = patch.get("$patch")
     if directive in ("replace", "delete"):
@@ -48,16 +49,19 @@ def _apply_directive(result: Object, name: str, value: Any) -> None:
     elif directive == "$retainKeys":
         for extra in result.keys() - set(_texts(name, value)):
             del result[extra]
+    # kubectl sends $setElementOrder with every merged list. It only orders; here stored lists keep their order.
     elif directive not in ("$setElementOrder", "$patch"):
         raise patches.PatchError(f"the directive {name} is unknown")
 
 
 def _merge_list(current: list[Any], patch: list[Any], schema: Object) -> list[Any]:
     key = schema["x-kubernetes-patch-merge-key"]
+    # A list of scalars: merging means a union, and dict.fromkeys keeps the order.
     if not key:
         return list(dict.fromkeys((*_texts("the list", current), *_texts("the list", patch))))
     if any(isinstance(entry, dict) and entry.get("$patch") == "replace" for entry in patch):
         return [entry for entry in patch if isinstance(entry, dict) and "$patch" not in entry]
+    # Keyed: a search for each item of the patch would take quadratic time.
     result = {_key_of(item, key): item for item in current}
     for entry in patch:
         name = _key_of(entry, key)

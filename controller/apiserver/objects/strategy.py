@@ -44,13 +44,16 @@ def prepare_create(resource: Resource, item: Object, namespace: str, options: Wr
     """The object to store, from a named object that ``admission.decode`` returned. Raises failures.Failure."""
     placed = _placed(resource, item["metadata"], namespace)
     metadata = {name: value for name, value in placed.items() if name not in (*OWNED, "resourceVersion")}
+    # Never from the body: dependents are found by the uid of their owner, so two objects must not share one.
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": times.now()}
     if resource.has_generation:
         metadata["generation"] = 1
     item = {**item, "metadata": metadata}
     if resource.has_status:
+        # A manifest with a pasted status must not look like something that a controller observed.
         item.pop("status", None)
     item = admission.admit(resource, item, None)
+    # ``prepare`` may set a status, such as the phase of a namespace; its creator does not own that.
     given = {name: value for name, value in item.items() if name not in resource.fields_kept_by("")}
     return with_managers(item, _managers({}, resource, {}, given, options))
 
@@ -69,15 +72,18 @@ def prepare_replacement(resource: Resource, old: Object, item: Object, options: 
     metadata = item["metadata"]
     _check_identity(resource, old, metadata)
     item = _writable(resource, old, item, options.subresource)
+    # As Kubernetes does for custom resources: a controller that writes a status cannot undo a label.
     if options.subresource == "status" and resource.status_write_keeps_metadata:
         metadata = old["metadata"]
     kept = {field: old["metadata"][field] for field in OWNED if field in old["metadata"]}
     desired = {name: value for name, value in metadata.items() if name not in OWNED}
     # A patch may have removed all metadata.
+    # The old resourceVersion as well: it is compared before the write, and must not make an unchanged object differ.
     kept |= {
         field: old["metadata"][field] for field in ("name", "namespace", "resourceVersion") if field in old["metadata"]
     }
     item = admission.admit(resource, {**item, "metadata": {**desired, **kept}}, old)
+    # After admission: defaults that complete the body to what is stored are no change.
     if resource.has_generation and not identical(_requested(item, resource), _requested(old, resource)):
         generation = old["metadata"].get("generation", 0) + 1
         item = {**item, "metadata": {**item["metadata"], "generation": generation}}
@@ -93,6 +99,7 @@ def with_managers(item: Object, owned: Managers) -> Object:
 
 def has_finalizers(item: Object) -> bool:
     """Whether the object has finalizers; a namespace also has some in its spec."""
+    # Kubernetes keeps a deleted namespace by spec.finalizers, until its content is gone.
     of_namespace = item.get("kind") == "Namespace" and item.get("apiVersion") == "v1"
     return bool(item["metadata"].get("finalizers") or (of_namespace and item.get("spec", {}).get("finalizers")))
 
@@ -117,6 +124,7 @@ def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
     namespace = old["metadata"].get("namespace", "")
     if resource.namespaced and (metadata.get("namespace") or namespace) != namespace:
         raise failures.bad_request(OTHER_NAMESPACE)
+    # Before the resourceVersion: an object that was deleted and created again is another one, not a newer version.
     if (uid := metadata.get("uid")) and uid != old["metadata"]["uid"]:
         raise failures.precondition(resource, name, "uid", uid, old["metadata"]["uid"])
     if (version := metadata.get("resourceVersion")) and version != old["metadata"]["resourceVersion"]:
@@ -160,6 +168,7 @@ def _with(item: Object, source: Object, fields: Collection[str]) -> Object:
 
 
 def _requested(item: Object, resource: Resource) -> Object:
+    # Without the apiVersion: the same object written in another version is no change of the desired state.
     skipped = {"metadata", "status", "apiVersion"} if resource.has_status else {"metadata", "apiVersion"}
     return {k: v for k, v in item.items() if k not in skipped}
 

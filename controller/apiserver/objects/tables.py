@@ -41,6 +41,7 @@ def cells(resource: Resource, item: Object) -> list[Any]:
         if column.type == "date" and isinstance(value, str):
             value = age(value)
         elif column.type == "string" and value is not None and not isinstance(value, str):
+            # The server formats what a string column selects, as Kubernetes does; a boolean in Go's spelling.
             value = str(value).lower() if isinstance(value, bool) else str(value)
         values.append(value)
     return values
@@ -69,6 +70,7 @@ def read(item: Any, path: str) -> list[Any]:
 
 @lru_cache(256)
 def _tokens(path: str) -> list[tuple[str, ...]]:
+    # An escaped dot belongs to the name, as in a label's key; NUL stands in for it while the path is split.
     path = path.replace("\\.", "\x00")
     return [tuple(group.replace("\x00", ".") for group in groups) for groups in _TOKEN.findall(path)]
 
@@ -83,6 +85,7 @@ def age(timestamp: str) -> str:
         return "<invalid>"
     if then.tzinfo is None:  # a date column may select any text; Kubernetes' timestamps have a time zone
         return "<invalid>"
+    # Never negative: the clock may have been set back since the object was created.
     return duration(max(0, int((datetime.now(UTC) - then).total_seconds())))
 
 

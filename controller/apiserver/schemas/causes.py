@@ -30,11 +30,13 @@ def required(field: str, why: str = "") -> Cause:
 
 def too_long(field: str, most: int) -> Cause:
     """The cause for a value of more than ``most`` bytes."""
+    # Without the value, as in Kubernetes: it may have megabytes.
     return Cause("FieldValueTooLong", f"Too long: may not be more than {most} bytes", field)
 
 
 def kind_of(value: Any) -> str:
     """The JSON schema type of a value."""
+    # By exact type, because bool is a subclass of int.
     found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
     return found or ("integer" if isinstance(value, int) else "number")
 
@@ -43,6 +45,7 @@ def quoted(value: Any) -> str:
     """A value as field errors print it."""
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= QUOTED_LENGTH else f'"{value[:QUOTED_LENGTH]}..."'
+    # Go's spelling, not Python's: the messages are compared with those of Kubernetes.
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return str(value) if isinstance(value, (int, float)) else f'"{"array" if isinstance(value, list) else "object"}"'

@@ -10,11 +10,13 @@ from controller.apiserver.equality import identical
 
 Schema = dict[str, Any]
 
+# Not None: null is a value that a field may have had.
 ABSENT: Final = object()  # the part has no old value, or none that can be matched to it
 
 
 def is_unchanged(value: Any, old: Any) -> bool:
     """Whether value and type are the same."""
+    # Not ==: in Python 1 equals true, and a change of the type would go unvalidated.
     return old is not ABSENT and identical(value, old)
 
 
@@ -29,10 +31,12 @@ def entries(old: Any, schema: Schema) -> Callable[[Any], Any]:
     Items of lists without map keys cannot be matched: it always returns ABSENT for them.
     """
     keys = schema.get("x-kubernetes-list-map-keys")
+    # Not by position: one insertion would pair every later item with another one.
     if not keys or not isinstance(old, list):
         return lambda _: ABSENT
 
     def named(item: Any) -> str:
+        # default=repr: with types of CEL, a key may be a datetime.
         return json.dumps([item.get(key) for key in keys], sort_keys=True, default=repr)
 
     # The first of several items with the same keys wins. An index, because a search per item takes quadratic time.

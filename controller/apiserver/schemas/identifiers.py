@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+# Kubernetes' own spelling of the patterns: its messages quote them.
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 PART = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -30,6 +31,7 @@ def size(text: str) -> int:
 
 def subdomain(name: str, unit: str = "characters") -> list[str]:
     """Faults of a DNS subdomain: the name of most objects, or the prefix of a label key."""
+    # Kubernetes calls the limit characters in names and bytes in prefixes; its messages differ in nothing else.
     faults = _too_long(name, SUBDOMAIN_BYTES, unit)
     return faults if re.fullmatch(SUBDOMAIN, name) else [*faults, _form(OF_SUBDOMAIN, SUBDOMAIN, "example.com")]
 
@@ -53,6 +55,7 @@ def path_segment(name: str) -> list[str]:
 
 def label_key(key: str) -> list[str]:
     """Faults of the key of a label or annotation, or of a finalizer: a name with an optional domain prefix."""
+    # From the right, so that a key with two slashes has one in its prefix and is recognized.
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
         form = _form(OF_PART, PART, "MyName", "my.name", "123-abc")

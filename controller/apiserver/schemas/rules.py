@@ -57,6 +57,7 @@ def _parts(schema: Object) -> list[Object]:
 
 def characters(schema: Object) -> int:
     """The total length of all rules of a schema and its subschemas."""
+    # Called before the schema is validated: its parts may have any type.
     own = sum(len(text) for rule in schema.get("x-kubernetes-validations") or () if isinstance(rule, dict)
               for text in (rule.get("rule"), rule.get("messageExpression")) if isinstance(text, str))  # fmt: skip
     return own + sum(map(characters, _parts(schema)))
@@ -70,6 +71,7 @@ class Budget:
 
     def evaluate(self, rule: str, known: Object) -> Any:
         """The result of a rule. Raises EvaluationError, CostError."""
+        # A copy of the variables: macros bind theirs in it while they run.
         meter = Meter(min(self._left, COST_OF_RULE), dict(known))
         given = meter.left
         try:
@@ -79,6 +81,7 @@ class Budget:
         except ExpressionError as error:  # the definition was stored by an older version, which accepted it
             raise EvaluationError(str(error)) from error
         finally:
+            # Also after an error: a rule that fails has used its time all the same.
             self._left -= given - max(meter.left, 0)
 
 
@@ -86,6 +89,7 @@ def check(schema: Object, item: Any, old: Any) -> list[Cause]:
     """The rules that the value violates; in an update only those of changed parts. ``old`` is None on create."""
     if not _has_rules(schema):
         return []
+    # Converted once for all rules; each rule then reads the parts that it needs.
     before = ABSENT if old is None else typed(old, schema)
     return list(_walk(schema, _Part("", item, typed(item, schema), before), Budget()))
 
@@ -100,6 +104,7 @@ def faults(schema: Object, path: str) -> list[Cause]:
             causes.append(Cause("FieldValueRequired", "Required value: rule is not specified", f"{place}.rule"))
             continue
         for name in ("rule", "messageExpression"):
+            # Compiled when the definition is written: its author sees the error, not the author of the first object.
             if fault := _fault(schema, rule.get(name) or "true", optional=bool(rule.get("optionalOldSelf"))):
                 message = f"Invalid value: {quoted(rule[name])}: {name} compilation failed: {fault}"
                 causes.append(Cause("FieldValueInvalid", message.replace("rule compilation", "compilation"),
@@ -111,6 +116,7 @@ def _fault(schema: Object, text: str, *, optional: bool) -> str:
     """Why an expression does not compile against this schema, "" when it does."""
     try:
         compiled(text)
+        # An optional oldSelf has the fields of an optional value, which no schema describes.
         return names.undeclared(parsed(text), {"self": schema, "oldSelf": None if optional else schema})
     except (ExpressionError, RecursionError) as error:
         return str(error)
@@ -126,11 +132,13 @@ class _Part(NamedTuple):
 
 
 def _walk(schema: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
+    # As in Kubernetes, rules of a null are not evaluated, nor those below it.
     if part.value is None:
         return
     given = schema.get("x-kubernetes-validations", ())
     unchanged = bool(given) and is_unchanged(part.typed_value, part.old)
     for rule in given:
+        # Transition rules are always evaluated, as in Kubernetes, even if their part is unchanged.
         if not unchanged or "oldSelf" in rule["rule"]:
             yield from _violations(rule, part, budget)
     for inner, each in _parts_of(schema, part):
@@ -157,13 +165,16 @@ def _violations(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
     known: Object = {"self": part.typed_value}
     if "oldSelf" in rule["rule"]:
         is_new = part.old is ABSENT or part.old is None
+        # A transition rule says nothing about a value that had no predecessor.
         if is_new and not rule.get("optionalOldSelf"):
             return
         known["oldSelf"] = part.old if not rule.get("optionalOldSelf") else Optional(() if is_new else (part.old,))
     try:
+        # ``is True``: types are not checked when a definition is written, and a truthy text must not pass as a bool.
         holds = budget.evaluate(rule["rule"], known) is True
     except (EvaluationError, CostError) as error:
         message = f'Invalid value: "{kind_of(part.value)}": {error} evaluating rule: {_plain_message(rule)}'
+        # An error refuses the object: a rule that cannot be evaluated protects nothing.
         yield Cause("FieldValueInvalid", message, part.path)
         return
     if not holds:

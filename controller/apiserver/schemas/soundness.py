@@ -15,6 +15,7 @@ _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean"}
 _NUMBER = {"type": "number"}
 _COUNT = {"type": "integer", "minimum": 0}
+# Not recursive: ``faults`` descends by itself, so that each fault gets the path of its own schema.
 _ANY_OBJECT = {"type": "object", PRESERVE: True}
 _TEXTS = {"type": "array", "items": _TEXT}
 _SCHEMAS = {"type": "array", "items": _ANY_OBJECT}
@@ -54,6 +55,7 @@ _SHAPE: Schema = {
 
 def faults(schema: Any, path: str) -> list[Cause]:
     """All faults of a schema and its subschemas: wrong types, and patterns and rules that do not compile."""
+    # Alone: with wrong types the code below, which compiles patterns and rules, could fail.
     if causes := structural.validate(schema, _SHAPE, path):
         return causes
     causes = [*_pattern_faults(schema, path), *rules.faults(schema, path)]
@@ -86,6 +88,7 @@ def without_nulls(schema: Any) -> Any:
     """The schema without nulls, which Kubernetes treats as absent."""
     if not isinstance(schema, dict):
         return schema
+    # A default may be null on purpose, in a nullable field.
     return {name: _tidied_part(name, part) for name, part in schema.items() if part is not None or name == "default"}
 
 

@@ -47,6 +47,7 @@ def matches(pattern: str, value: str) -> bool:
 
     A pattern that does not compile (stored by an older version) matches everything.
     """
+    # Not enforced rather than refused: otherwise no object of that definition could be written.
     return bool(pattern_fault(pattern)) or compiled(pattern).search(value) is not None
 
 
@@ -55,14 +56,17 @@ def pattern_fault(pattern: str) -> str:
     try:
         compiled(pattern)
     except re2.error as error:
+        # google-re2 passes the C++ message as bytes.
         return error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
     return ""
 
 
+# Compiling costs far more than matching, and one definition uses the same patterns for every object.
 @lru_cache(128)
 def compiled(pattern: str) -> Any:
     """The compiled pattern, cached. Raises re2.error."""
     options = re2.Options()
+    # RE2 would write invalid patterns of clients to stderr, past the log.
     options.log_errors = False
     options.max_mem = PATTERN_BYTES
     return re2.compile(pattern, options)
@@ -77,6 +81,7 @@ def _is(form: str, value: str) -> bool:
 
 def _time(value: str) -> datetime | None:
     found = datetime.fromisoformat(value)
+    # fromisoformat is wider than RFC 3339: it accepts dates alone and times without a zone.
     return found if found.tzinfo and "T" in value.upper() else None
 
 

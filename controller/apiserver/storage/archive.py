@@ -32,6 +32,7 @@ class Archive:
         if not self._database.exists():
             raise errors.SettingError(f"there is no database {self._database} yet: start the controller once")
         try:
+            # The daily folder rotates and numbers its files; a path that a person gives is left alone.
             if target is None:
                 return self.backups.take(self._database)
             database.copy(self._database, target)
@@ -63,6 +64,7 @@ class Archive:
             raise errors.SettingError(f"cannot read the backups ({error}): {sqlite_errors.remedy(error)}") from error
 
     def _put(self, source: Path, adopt: Callable[[Mapping[str, str]], None]) -> Restored:
+        # Checked before anything is replaced: an unsound copy in place would cost the database that still works.
         if not database.is_sound(source):
             raise errors.SettingError(f"cannot restore {source}, it is damaged or not a backup: give another one")
         self._database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

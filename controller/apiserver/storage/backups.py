@@ -19,6 +19,7 @@ KEPT = 7  # daily backups, and as many of those that hold data which the databas
 KEPT_UPGRADES = 2
 BEFORE = "before-"  # prefix of the note of a backup taken before an upgrade
 DAY = 24 * 3600.0
+# The name carries number, time and note, so that listing them opens no file.
 NAME = re.compile(r"objects-(\d{6})-(\d{8}T\d{6}Z)(?:-(.*))?\.db")
 TIME_FORM = "%Y%m%dT%H%M%SZ"
 
@@ -48,9 +49,11 @@ class Backups:
         """Take a backup and delete surplus ones. Returns its path. Raises sqlite3.Error and OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         known = self.all()
+        # One more than the newest, not the count: surplus backups are deleted, and a number must not be used twice.
         number = known[0].number + 1 if known else 1
         when = datetime.fromtimestamp(self._clock(), UTC).strftime(TIME_FORM)
         target = self._folder / f"objects-{number:06}-{when}{'-' if note else ''}{note}.db"
+        # Copy first and delete afterwards: on a full disk the copy fails, and the older backups are still there.
         database.copy(source, target)
         for old in _surplus(self.all()):
             old.path.unlink(missing_ok=True)
@@ -64,6 +67,7 @@ class Backups:
     def due_in(self) -> float:
         """Seconds until the next backup is due, by the wall clock; 0 without a backup."""
         known = self.all()
+        # abs(): a backup taken while the clock was years ahead would otherwise postpone the next one by years.
         return DAY - abs(self._clock() - known[0].taken) if known else 0.0
 
     def newest_sound(self) -> Path | None:
@@ -75,6 +79,7 @@ def _surplus(known: list[Backup]) -> Iterator[Backup]:
     """The backups to delete: all but the newest of each category, counted separately."""
     upgrades = [backup for backup in known if backup.note.startswith(BEFORE)]
     daily_timer = [backup for backup in known if backup not in upgrades]
+    # A database that came back empty would otherwise push out every backup with the lost objects within a week.
     current = _summary(known[0])
     richer = [backup for backup in daily_timer if current and _holds_more(_summary(backup), current)]
     rest = [backup for backup in daily_timer if backup not in richer]
@@ -94,6 +99,7 @@ def _summary(backup: Backup) -> Summary | None:
     try:
         return database.summary(backup.path)
     except sqlite3.Error:
+        # An unreadable backup has no summary. It rotates with the others, and a restore skips it.
         return None
 
 

@@ -63,9 +63,12 @@ DEFAULTS = DatabaseOptions()
 def fault(path: Path) -> str:
     """How the file is damaged; "" if it is sound. Raises sqlite3.Error if it cannot be checked at present."""
     try:
+        # integrity_check(1) stops at the first fault: the verdict is enough, and a damaged file may have thousands.
         with connected(path) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
+        # A full disk, a lock or an I/O error says nothing about the content:
+        # taken for damage, it would cost a sound file.
         if not sqlite_errors.is_damage(error):
             raise
         return str(error)
@@ -100,6 +103,7 @@ def facts(path: Path) -> dict[str, str]:
 
 def keep_facts(path: Path, written: Mapping[str, str]) -> None:
     """Write facts that are new or changed."""
+    # Closed in reverse order, so the read-only connection goes last and the log stays.
     with keep_wal(path), connected(path) as connection:
         connection.execute(FACTS)
         known = dict(connection.execute("SELECT name, value FROM facts"))
@@ -113,12 +117,17 @@ def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -
 
     Raises sqlite3.Error and OSError.
     """
+    # A dot and a suffix: a copy that a power cut leaves behind is never taken for a backup, and ``sweep`` finds it.
     partial = target.with_name(f".{target.name.lstrip('.')}.partial")
     partial.unlink(missing_ok=True)
     try:
+        # VACUUM INTO accepts an existing file if it is empty; SQLite would create it with the mode of the umask.
         files.make_private(partial)
+        # VACUUM INTO reads one consistent snapshot while writers go on; copying the file would miss what is in the log.
         with keep_wal(source), connected(source) as connection:
             connection.execute("VACUUM INTO ?", (str(partial),))
+        # Marked before the rename: a copy under its final name without the
+        # mark would repeat revisions that clients know.
         mark(partial)
         if written:
             keep_facts(partial, written)
@@ -142,6 +151,7 @@ def free_name(path: Path, why: str) -> str:
 def set_aside(path: Path, name: str) -> Path:
     """Rename the file and SQLite's side files within the same folder; durable when this returns."""
     aside = path.with_name(name)
+    # The database goes first. Without its log it would still open, as an older state, and the loss would go unnoticed.
     for suffix in ("", *SIDE_FILES):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
@@ -176,9 +186,11 @@ def open_wal_keeper(path: Path) -> sqlite3.Connection:
     """The connection of ``keep_wal``, for callers that close it themselves."""
     connection = _connect(path, "ro", seconds=0)
     with contextlib.suppress(sqlite3.Error):  # damaged or locked: the caller's own access reports it
+        # SQLite opens the log with the first read only, and a connection without it keeps nothing.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return connection
 
 
 def _connect(path: Path, mode: str, seconds: float) -> sqlite3.Connection:
+    # A URI, because a plain path always creates a missing file, which would then pass for a blank database.
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=seconds)

@@ -38,6 +38,7 @@ def erase(path: Path) -> None:
                 return
             if facts_read.get(_FACT) != _DONE and int(facts_read.get("format", 1)) <= database.FORMAT:
                 _erase(path)
+                # Recorded last: an erasure that a power cut ends must run again.
                 database.keep_facts(path, NOTHING_TO_ERASE)
     except (sqlite3.Error, OSError) as error:
         logger.warning("Cannot erase the responses that version 0.1 stored in %s: %s", path, error)
@@ -51,6 +52,7 @@ def _erase(path: Path) -> None:
         if stripped or mark != database.BACKUP_MARK:  # a backup is a fresh copy without freed pages
             _require_space(path)
             connection.execute("VACUUM")
+            # The log still holds the old pages until it is truncated; a kept log would keep the responses as well.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -35,8 +35,10 @@ def prepare(
     """
     try:
         lost = _restored(path, backups, witness)
+        # No database and nothing to restore is the first start: Rows creates the file.
         if not path.exists():
             return lost
+        # Each connection below would delete the log on closing, and a full disk has no space for the next one.
         with database.keep_wal(path):
             facts_read = database.facts(path)
             for kept in (path, *(backup.path for backup in backups.all())):
@@ -51,6 +53,7 @@ def prepare(
 
 def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
     """Ensure a sound database, if one ever existed. Returns what was lost."""
+    # Before everything else: on a small disk, what a power cut left behind may be the space that a restore lacks.
     backups.sweep()
     if not path.exists():
         return _resume(path, backups, witness)
@@ -61,6 +64,7 @@ def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
         return _replace(path, backups, fault)
     if blank:
         return _resume(path, backups, witness)
+    # Only beside a sound database: next to a missing one, ``.restored.db`` is the copy that has to be put in place.
     replacement.sweep(path)
     return ""
 
@@ -70,20 +74,24 @@ def _replace(path: Path, backups: Backups, fault: str) -> str:
     what = f"The database was damaged ({fault})"
     source = backups.newest_sound()
     if source is None:
+        # Renamed, never deleted: a person may still recover rows from it.
         aside: Path | None = database.set_aside(path, database.free_name(path, "damaged"))
         lost = f"{what} and there is no backup: {EMPTY}"
     else:
         lost = f"{what}: restored {source.name}, all newer changes are lost"
+        # The sentence is stored in the copy: a power cut before the Event is written must not lose the report.
         aside = replacement.finish(replacement.prepare(source, path, lost), path, "damaged")
     return _report(f"{lost}; the damaged file is kept as {aside.name if aside else path.name}")
 
 
 def _resume(path: Path, backups: Backups, witness: Path | None) -> str:
     """For a missing or blank database: finish an interrupted replacement, or restore. A first start has neither."""
+    # Preferred to a newer file set aside: somebody or a recovery chose this copy, and only its last rename is missing.
     if found := replacement.leftover(path):
         return _put(found, path, "The database was missing: finished an interrupted restore")
     remains = replacement.remains(path, backups)
     if not remains:
+        # Without this a lost directory would look like a first start, and the objects would vanish without a word.
         known = witness is not None and witness.exists()
         return _report(f"The database was missing and there is no backup: {EMPTY}") if known else ""
     source = replacement.best(path, backups)
@@ -113,6 +121,7 @@ def _before_upgrade(
             f"{path} was written by version {facts.get(VERSION)}, and this version ({version}) cannot read it: install "
             "that version again, or restore the backup taken before the upgrade with `edge-controller restore --latest`"
         )
+    # A file without this fact has no version to compare with, and no backup is named after it.
     before = facts.get(VERSION, version)
     if before == version:
         return

@@ -24,6 +24,7 @@ def prepare(source: Path, path: Path, notice: str = "") -> Path:
     """Copy the source next to the database, for ``finish``. Raises errors.SettingError and then changes nothing."""
     fresh = path.with_name(FRESH)
     try:
+        # Complete and on the disk before the old file moves; on a full disk this fails while everything is in place.
         database.copy(source, fresh, {NOTICE: notice})
     except (sqlite3.Error, OSError) as error:
         need = -(-source.stat().st_size // (1 << 20))
@@ -37,6 +38,7 @@ def prepare(source: Path, path: Path, notice: str = "") -> Path:
 def finish(fresh: Path, path: Path, why: str) -> Path | None:
     """Set aside the database, if it exists, and put the prepared copy in its place. Returns the path of the old one."""
     aside = database.set_aside(path, database.free_name(path, why)) if path.exists() else None
+    # A power cut may have separated the old log from its file; it must not be beside the fresh one.
     _clear_way(path)
     files.rename_durably(fresh, path)
     return aside
@@ -55,6 +57,7 @@ def best(path: Path, backups: Backups) -> Path | None:
     """The sound file with the newest revision among backups and files set aside."""
     _clear_way(path)
     sound = [file for file in remains(path, backups) if database.is_sound(file)]
+    # By revision, not by date: the clock may have been in 1970, and a file set aside is often newer than any backup.
     return max(sound, key=lambda file: database.summary(file).revision, default=None)
 
 
@@ -87,4 +90,5 @@ def _clear_way(path: Path) -> None:
     for suffix in database.SIDE_FILES:
         side, place = path.with_name(path.name + suffix), owner.with_name(owner.name + suffix)
         if side.exists():
+            # Never over an existing log: that one may hold the last writes of its own database.
             side.rename(place if not place.exists() else place.with_name(database.free_name(place, "lost")))

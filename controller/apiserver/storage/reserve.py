@@ -16,6 +16,7 @@ from controller.disk import ENOUGH_BYTES, Disk
 PAGE = 4096
 PAGES = 1024  # free pages reserved in the file
 KEPT_PAGES = PAGES + PAGES // 4  # free pages beyond this are returned to the disk
+# A frame is a page with a header of 24 bytes (SQLite: fileformat2.html, 4.1).
 LOG_FRAME = PAGE + 24
 LOG_FRAMES = 500  # checkpoint once the log has this many
 LOG_BYTES = (LOG_FRAMES + PAGES + 1) * LOG_FRAME  # the log is never truncated below this
@@ -32,6 +33,7 @@ class Urgency(IntEnum):
     DELETION = 2  # nearly all: deletions are how a person frees space
 
 
+# Compaction itself writes: without free pages for it, a full database could never become smaller.
 FLOORS = {Urgency.NECESSARY: PAGES // 4, Urgency.DELETION: PAGES // 16}  # pages to leave, at least for compaction
 
 
@@ -43,11 +45,13 @@ class Reserve:
         self._log = path.with_name(f"{path.name}-wal")
         self._disk = disk
         connection.execute(f"PRAGMA wal_autocheckpoint={LOG_FRAMES}")
+        # A log that a large write has grown shrinks to this length, but no further: its length is half of the reserve.
         connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
         connection.execute("DROP TABLE IF EXISTS reserve")  # left by an interrupted refill
 
     def admit(self, size: int, urgency: Urgency) -> None:
         """Raise errors.DiskFullError if a row of ``size`` bytes must not be written at present."""
+        # Checked for each write, as another program may have filled the disk since the last one; it is one statvfs.
         if not self._disk.check():
             return
         if urgency is Urgency.ORDINARY or self.free() - size // PAGE - ROW_PAGES < FLOORS[urgency]:
@@ -66,8 +70,10 @@ class Reserve:
         """Grow the reserve to its size, as far as the disk has space. Raises sqlite3.Error."""
         pages = self._affordable()
         log = self._log.stat().st_size
+        # Both parts must be there: free pages in the file are of no use if the log cannot take the write first.
         if self._disk.check() or (self.free() >= pages - STEP_PAGES and log >= (pages - STEP_PAGES) * LOG_FRAME):
             return
+        # SQLite cannot be given free pages. A table that is filled and dropped leaves them behind.
         self._connection.execute("CREATE TABLE IF NOT EXISTS reserve (filler BLOB)")
         self._connection.execute("INSERT INTO reserve VALUES (zeroblob(?))", (pages * PAGE,))
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # allocates the pages on the disk
@@ -78,6 +84,7 @@ class Reserve:
 
     def empty_log(self) -> None:
         """Checkpoint all changes, so that the file is complete without its log. Raises sqlite3.Error."""
+        # Not TRUNCATE: the log must keep its length for the next start, which may find a full disk.
         (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         if not busy:
             # The next write restarts the log from its beginning. It must change something, or SQLite skips it.
@@ -86,10 +93,12 @@ class Reserve:
 
     def _affordable(self) -> int:
         """How many free pages fit, with as many in the log, such that the disk still has space afterwards."""
+        # A reserve that fills the disk would itself cause the state that it is meant for.
         spare = self._disk.free_bytes() - 2 * ENOUGH_BYTES
         return min(PAGES, max(0, spare) // (2 * PAGE) + self.free())
 
 
 def refusal(disk: Disk) -> errors.DiskFullError:
     """The error for a write that does not fit on the full disk."""
+    # No Retry-After: client-go would wait and retry by itself instead of showing the remedy.
     return errors.DiskFullError(f"{names.DISK_FULL}: {disk.fault}", code=507, reason=names.DISK_FULL)

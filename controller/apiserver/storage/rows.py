@@ -37,6 +37,7 @@ INSERT INTO compaction SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE na
     WHERE NOT EXISTS (SELECT 1 FROM compaction);
 """
 INSERT = "INSERT INTO revisions (id, resource, namespace, name, deleted, object) VALUES (?, ?, ?, ?, ?, ?)"
+# The subqueries below search the index by_key, so their cost does not grow with the history.
 SAME_KEY = "o.resource = r.resource AND o.namespace = r.namespace AND o.name = r.name"
 # The newest row of each object up to a revision.
 AS_OF = f"""
@@ -86,17 +87,22 @@ class Rows:
     """One open file. Raises errors.DiskFullError and sqlite3.DatabaseError, the latter also for a damaged file."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
+        # Before SQLite creates the file: it holds Secrets, and -wal and -shm take their mode from it.
         files.make_private(path)
+        # Autocommit: the sqlite3 module's implicit transactions would delay the commit past the return of a write.
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=database.LOCK_SECONDS)
         self._connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only affects a new file
         self._connection.execute("PRAGMA journal_mode=WAL")
+        # NORMAL would sync the log at checkpoints only: a power cut could lose writes that were already answered.
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA temp_store=MEMORY")  # /tmp may be on the same disk
         self._connection.executescript(SCHEMA)
         self.reserve = Reserve(self._connection, path, disk)
+        # Opened after the tables exist and closed last, so that a stop leaves the log for the next start.
         self._wal_keeper = database.open_wal_keeper(path)
         if self._number("PRAGMA user_version") == database.BACKUP_MARK:
             self._skip_revisions()
+        # Shorter than at the start: now a client waits for the answer, and all other writes behind it.
         self._connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         self.floor = int(self._number("SELECT floor FROM compaction"))
         self.last = int(self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'"))
@@ -106,15 +112,18 @@ class Rows:
         with contextlib.suppress(sqlite3.Error):  # the next connection replays the log
             self.reserve.empty_log()
         self._connection.close()
+        # After the writing connection: the last one to close deletes the log unless it is read-only.
         self._wal_keeper.close()
 
     def insert(self, row: Row, urgency: Urgency = Urgency.ORDINARY) -> None:
         """Write one revision; durable when this returns."""
+        # Before SQLite tries: an ordinary write would succeed at first, in the pages that deletions need later.
         self.reserve.admit(len(row.text.encode()), urgency)
         values = (row.revision, *row.key, row.deleted, row.text)
         try:
             self._connection.execute(INSERT, values)
         except sqlite3.OperationalError as error:
+            # With a quota, SQLite reports an I/O error instead of a full disk.
             if not (sqlite_errors.is_full(error) or sqlite_errors.may_be_space(error)):
                 raise
             # Restart the log from its beginning: that space is allocated already.
@@ -131,6 +140,7 @@ class Rows:
         parameters = {"since": since, "until": until, "resource": resource}
         found: list[Row] = []
         left = CHARACTERS
+        # Closed at the break: an open statement keeps its snapshot, and checkpoints could not restart the log.
         with contextlib.closing(self._connection.execute(CHANGES, parameters)) as cursor:
             for row in _rows(cursor):
                 found.append(row)
@@ -142,6 +152,7 @@ class Rows:
     def compact(self, floor: int) -> bool:
         """Run one step of compaction; return whether more remains. Stores the floor before it deletes any row."""
         with self._transaction():
+            # The floor comes first, in the same transaction: a watch must never read a history with rows missing.
             self._connection.execute("UPDATE compaction SET floor = ?", (floor,))
             self.floor = floor
             gone = self._connection.execute(COMPACT, {"floor": floor, "batch": BATCH}).rowcount
@@ -151,6 +162,7 @@ class Rows:
         return gone == BATCH
 
     def _skip_revisions(self) -> None:
+        # One transaction with the mark: cleared without the jump, revisions that clients have seen would be used again.
         with self._transaction():
             self._connection.execute(
                 "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'revisions'", (RESTORE_JUMP,)
@@ -161,6 +173,8 @@ class Rows:
             self._connection.execute("PRAGMA user_version = 0")
 
     def _transaction(self) -> sqlite3.Connection:
+        # IMMEDIATE waits here for the lock of another process; a transaction that
+        # has read already cannot (SQLITE_BUSY_SNAPSHOT).
         self._connection.execute("BEGIN IMMEDIATE")
         return self._connection
 

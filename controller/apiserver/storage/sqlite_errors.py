@@ -26,6 +26,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is damaged; all other errors leave its content intact."""
+    # Nothing else (decision 130): taken for damage, a full disk would have a sound database set aside.
     return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -41,6 +42,7 @@ def may_be_space(error: Exception) -> bool:
 
 def underlying(error: Exception, probe: Callable[[], OSError | None]) -> Exception:
     """The underlying error: if SQLite does not report it, that of a test write to the same disk."""
+    # Probed only in doubt: it writes 4 MiB.
     return (probe() or error) if may_be_space(error) else error
 
 
@@ -53,4 +55,5 @@ def remedy(error: Exception) -> str:
 
 def _code(error: Exception) -> int:
     """The primary result code (SQLite: Result and Error Codes); 0 for other errors."""
+    # Extended codes, such as SQLITE_IOERR_WRITE, carry the primary one in their lowest byte.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

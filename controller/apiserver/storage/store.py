@@ -60,6 +60,8 @@ class Transaction:
         ``urgency`` decides whether the write may use the reserve on a full disk. Raises sqlite3.Error and OSError.
         """
         self.done = self._change(after)
+        # An unchanged write creates no revision, as in Kubernetes: clients
+        # that repeat a status must not wake every watcher.
         if self.done.type != UNCHANGED and not dry:
             self.done = self.done._replace(revision=self._revision, object=_at(self._revision, self.done.object))
             text = json.dumps(self.done.object, separators=(",", ":"))
@@ -98,9 +100,12 @@ class Store:
         self._path = path
         self._disk = disk or Disk(path.parent)
         self._retained = history
+        # One thread: an sqlite3 connection belongs to the thread that created
+        # it, and one writer makes revisions sequential.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._listeners: list[Callable[[Change], None]] = []
+        # The event loop holds only weak references to tasks; a write whose caller is gone could be collected.
         self._writes: set[asyncio.Task[Any]] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
@@ -154,6 +159,7 @@ class Store:
         items = await self._call(
             lambda: [json.loads(row.text) for row in self._rows.as_of(revision, resource, namespace)]
         )
+        # Asked again: compaction may have removed rows while the read waited for its turn.
         return items if self._knows(revision) else None
 
     async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
@@ -175,6 +181,7 @@ class Store:
         errors.DiskFullError, and errors.ApiUnavailableError if the disk fails. Cancelling the caller does not cancel
         the write.
         """
+        # A task of its own: a client that disconnects must not leave a row on disk that memory and watchers lack.
         task = asyncio.create_task(self._write(key, work))
         self._writes.add(task)
         task.add_done_callback(self._ended)
@@ -217,6 +224,8 @@ class Store:
 
     async def _write(self, key: Key, work: Callable[[Transaction], T]) -> T:
         async with self._lock:
+            # Under the lock until it is published: the next transaction must
+            # see this object and take the next revision.
             transaction = Transaction(key, self.get(key), self.revision + 1, self._rows)
             result = await self._call(partial(work, transaction))
             if transaction.done is not None and transaction.done.revision > self.revision:
@@ -229,6 +238,7 @@ class Store:
             write.exception()  # a cancelled caller does not retrieve it, and asyncio would log it
 
     def _publish(self, done: Change) -> None:
+        # The index before the listeners: what they read from the store must contain the change.
         self.revision, self.last_write_ok = done.revision, True
         objects, place = self._objects.setdefault(done.key.resource, {}), (done.key.namespace, done.key.name)
         if done.type == "DELETED":
@@ -246,6 +256,8 @@ class Store:
         try:
             return work()
         except (sqlite3.Error, OSError) as error:
+            # SQLite reports EDQUOT as an I/O error; only a test write
+            # distinguishes a used-up quota from a failing disk.
             cause = sqlite_errors.underlying(error, self._disk.probe)
             if sqlite_errors.is_full(cause) or (sqlite_errors.may_be_space(error) and self._disk.check()):
                 self._disk.refused(cause)
@@ -259,10 +271,12 @@ class Store:
 
 
 def _at(revision: int, item: Object) -> Object:
+    # Copied, never changed in place: watchers and readers in other threads hold stored objects without a lock.
     return {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
 
 
 def _change(row: Row) -> Change:
+    # A watch with a selector needs it: the object may have begun or ceased to match.
     before = json.loads(row.before) if row.before else None
     kind = "DELETED" if row.deleted else "MODIFIED" if before else "ADDED"
     return Change(row.revision, row.key, kind, json.loads(row.text), before)

@@ -23,9 +23,11 @@ def _ip(meter: Meter, value: Any) -> Address:
         return value.ip
     _text(meter, value)
     try:
+        # Cut before parsing, refused below: the message must not repeat a text of any length.
         found = ipaddress.ip_address(value[:_LONGEST])
     except ValueError as error:
         raise EvaluationError(f"IP Address '{value[:_LONGEST]}' parse error during conversion from string") from error
+    # Kubernetes' library refuses both as well: neither is the plain address that it looks like.
     mapped = found.version == 6 and found.ipv4_mapped is not None
     if mapped or "%" in value or len(value) > _LONGEST:
         raise EvaluationError(f"IP Address '{value[:_LONGEST]}' with a zone or mapped from IPv4 is not allowed")
@@ -35,6 +37,7 @@ def _ip(meter: Meter, value: Any) -> Address:
 def _cidr(meter: Meter, value: Any) -> Network:
     _text(meter, value)
     address, slash, length = value.partition("/")
+    # Host bits are allowed, as in Go's ParsePrefix; ``masked`` removes them.
     known = _ip(meter, address)
     if not slash or not re.fullmatch(r"0|[1-9][0-9]{0,2}", length) or int(length) > known.max_prefixlen:
         raise EvaluationError(f"network address parse error during conversion from string: {value[:_LONGEST]}")
@@ -45,9 +48,11 @@ def _url(meter: Meter, value: Any) -> Url:
     _text(meter, value)
     try:
         parts = urlsplit(value)
+        # urlsplit reads the port only when asked, and raises then.
         _ = parts.port
     except ValueError as error:
         raise EvaluationError(f"URL parse error during conversion from string: {value[:_LONGEST]}") from error
+    # urlsplit removes tabs and line breaks silently; Go refuses them.
     odd = any(sign < " " or sign == "\x7f" for sign in value) or " " in parts.netloc
     if odd or not (value.startswith("/") or (_SCHEME.match(value) and parts.scheme)):
         raise EvaluationError(f"URL parse error during conversion from string: {value[:_LONGEST]}")
@@ -128,6 +133,7 @@ _OF_URLS: dict[str, Callable[[Any], Any]] = {
     "getHost": lambda url: url.parts.netloc.rpartition("@")[2],
     "getHostname": lambda url: _hostname(url.parts.netloc.rpartition("@")[2]),
     "getPort": lambda url: "" if url.parts.port is None else str(url.parts.port),
+    # Blank values are values in Go. The bound keeps one text from becoming a million entries.
     "getQuery": lambda url: parse_qs(url.parts.query, keep_blank_values=True, max_num_fields=1000),
     "getScheme": lambda url: url.parts.scheme,
 }

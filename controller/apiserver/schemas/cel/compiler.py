@@ -91,6 +91,7 @@ def _select(node: Select) -> Program:
         value = operand(meter)
         meter.left -= 1
         if type(value) is dict:
+            # The name as written first: a map may contain a key that looks escaped.
             if name in value:
                 return value[name]
             if field in value:
@@ -138,13 +139,16 @@ def _call(node: Call) -> Program:
 
     def run(meter: Meter) -> Any:
         meter.charge(1)
+        # Outside of the try: an error within an argument must not look like a wrong type of this call.
         given = [argument(meter) for argument in arguments]
         try:
             return function(meter, *given)
+        # Both are ValueErrors: without this clause they would become "out of range" below.
         except (EvaluationError, CostError):
             raise
         except (TypeError, AttributeError, LookupError) as error:  # wrong types or number of arguments
             raise no_overload(node.function, *given) from error
+        # OSError: datetime.fromtimestamp() raises it where gmtime() of the C library fails.
         except (ValueError, ArithmeticError, OSError) as error:
             raise EvaluationError(f"{node.function}: out of range") from error
 
@@ -157,12 +161,14 @@ def _check_literal(node: Call) -> None:
     literal = node.arguments[place] if place < len(node.arguments) else None
     if isinstance(literal, Literal) and type(literal.value) is str:
         try:
+            # The function itself checks its literal, so that definition and evaluation cannot disagree.
             FUNCTIONS[node.function](Meter(1 << 20, {}), *[""] * place, literal.value)
         except EvaluationError as error:
             raise ExpressionError(f"invalid {node.function} argument: {error}") from error
 
 
 def _operation(operator: Callable[..., Any], operands: tuple[Program, ...]) -> Program:
+    # The usual case without a loop: comparisons run once for each item of a list.
     if len(operands) == 2:
         left, right = operands
 
@@ -173,6 +179,7 @@ def _operation(operator: Callable[..., Any], operands: tuple[Program, ...]) -> P
         return run
 
     def run_row(meter: Meter) -> Any:
+        # A chain such as a + b + c is one node, so a long one is not nested, but pays for each operator.
         meter.charge(len(operands))
         value = operands[0](meter)
         if len(operands) == 1:

@@ -13,6 +13,7 @@ from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.operators import checked
 from controller.apiserver.schemas.cel.values import Uint, size_of, text_of, type_of
 
+# Bounded, because int() takes quadratic time; 20 digits hold every 64-bit number.
 _DIGITS = re.compile(r"[+-]?[0-9]{1,20}")
 _DOUBLE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?|[+-]?Inf(?:inity)?|NaN", re.IGNORECASE)
 _BOOLEANS = {

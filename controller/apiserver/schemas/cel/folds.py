@@ -23,10 +23,12 @@ def program(macro: str, source: Program, variables: tuple[str, ...], parts: tupl
 
     def run(meter: Meter) -> Any:
         value = source(meter)
+        # A nested macro may use the name of an outer variable, or of ``self``.
         with_hidden = {name: meter.variables[name] for name in variables if name in meter.variables}
         try:
             return fold(meter, _items(meter, value, variables), parts)
         finally:
+            # Also after an error: ``||`` absorbs it and goes on with the outer variables.
             for name in variables:
                 meter.variables.pop(name, None)
             meter.variables.update(with_hidden)
@@ -44,6 +46,7 @@ def _items(meter: Meter, value: Any, variables: tuple[str, ...]) -> Items:
     known = meter.variables
     if len(variables) == 1:
         for item in value:
+            # For the iteration itself: a part that costs nothing, such as a literal, must not make a long loop free.
             meter.charge(1)
             known[variables[0]] = item
             yield item, None
@@ -60,6 +63,7 @@ def any_decides(meter: Meter, parts: Iterable[Program], operator: str, *, decidi
     for part in parts:
         try:
             value = part(meter)
+        # CEL's || and && are commutative: an error counts only if no other part decides. CostError is none of them.
         except EvaluationError as error:
             fault = fault or error
             continue
@@ -81,6 +85,7 @@ def _exists(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
 
 
 def _exists_one(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
+    # Unlike exists, it does not stop early and absorbs no errors (language definition: Macros).
     return sum(_true(parts[0](meter)) for _ in items) == 1
 
 
@@ -123,7 +128,9 @@ def ordered(meter: Meter, items: list[Any], key: Callable[[Any], Any]) -> list[A
     """The items sorted by their keys. Raises EvaluationError, CostError."""
 
     def compare(left: Any, right: Any) -> int:
+        # Per comparison: a sort compares more often than it has items.
         meter.charge(1)
+        # Both directions: equal keys must compare as equal, so that the sort keeps their order.
         return before(key(right), key(left)) - before(key(left), key(right))
 
     return sorted(items, key=functools.cmp_to_key(compare))
@@ -141,6 +148,7 @@ def _of_optional(macro: str, meter: Meter, value: Any, variable: str, part: Prog
         raise no_overload(macro, value)
     if not value.found:
         return value
+    # As a list of one item, so that binding and restoring the variable exists only once.
     run = program("map", lambda _: [value.found[0]], (variable,), (part,))
     (made,) = run(meter)
     return made if macro == "optFlatMap" else Optional((made,))
@@ -151,8 +159,10 @@ def look_up(meter: Meter, value: Any, key: Any) -> Optional:
     meter.charge(1)
     if type(value) is Optional:
         return look_up(meter, value.found[0], key) if value.found else value
+    # By exact type: a bool would find the entry of 1.
     if type(value) is dict and (type(key) is str or type(key) in NUMBERS):
         return Optional((value[key],)) if key in value else Optional()
+    # A double is accepted if it is whole, as CEL compares numbers across types.
     if isinstance(value, list) and type(key) in NUMBERS:
         return Optional((value[int(key)],)) if 0 <= key < len(value) and key == int(key) else Optional()
     raise no_overload("_[_]", value, key)

@@ -44,6 +44,7 @@ def _prefix(faults: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
 
 
 _FAULTS: dict[str, Callable[[str], list[str]]] = {
+    # ``is not None``: the empty text is valid base64 of nothing, which is falsy.
     "byte": _reads(lambda text: base64.b64decode(text, validate=True) is not None, "invalid base64"),
     "date": _reads(lambda text: len(text) == 10 and date.fromisoformat(text), "invalid date"),
     "datetime": _reads(times.timestamp_of, "invalid datetime"),

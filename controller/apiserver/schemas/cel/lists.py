@@ -68,6 +68,7 @@ def _extreme(precedes: Callable[[Any, Any], bool], name: str) -> Callable[[Meter
 
 
 def _range(meter: Meter, count: int) -> list[int]:
+    # Before the list exists: range(10 ** 18) would end the process.
     meter.charge(max(count, 0))
     return list(range(count))
 

@@ -15,6 +15,7 @@ EXCEEDED = "operation cancelled: actual cost limit exceeded"
 class Meter:
     """The remaining budget of an evaluation, and its variables."""
 
+    # Both are used in every step: with slots an attribute needs no look-up in a dictionary.
     __slots__ = ("left", "variables")
 
     def __init__(self, left: int, variables: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from controller.apiserver.schemas.cel.values import TYPES
 
 Schema = dict[str, Any]
 
+# A field with the name of a reserved word could not be written in an expression at all.
 _WORDS = {*RESERVED, *WORDS, "in"}
 _ESCAPED = re.compile("__(underscores|dot|dash|slash)__")
 _SIGNS = {"underscores": "__", "dot": ".", "dash": "-", "slash": "/"}
@@ -41,8 +42,10 @@ def undeclared(node: Node, known: dict[str, Schema | None]) -> str:
 
 def _undeclared_in_fold(node: Fold, known: dict[str, Schema | None]) -> str:
     items = (_schema_of(node.source, known) or {}).get("items")
+    # Without a schema, fields of a variable are not checked: better than refusing a valid rule.
     seen = {**known, **dict.fromkeys(node.variables)}
     if isinstance(items, dict) and node.macro not in ("optMap", "optFlatMap"):
+        # The last one: with two variables the first is the index.
         seen[node.variables[-1]] = items
     faults = [undeclared(node.source, known), *(undeclared(part, seen) for part in node.parts)]
     return next(filter(None, faults), "")
@@ -50,6 +53,7 @@ def _undeclared_in_fold(node: Fold, known: dict[str, Schema | None]) -> str:
 
 def _undefined(schema: Schema | None, name: str) -> str:
     properties = (schema or {}).get("properties")
+    # Where the schema leaves fields open, no name can be called wrong.
     if not properties or (schema or {}).get(_PRESERVE) or isinstance((schema or {}).get("additionalProperties"), dict):
         return ""
     if name in properties or unescaped(name) in properties or name in _OF_EVERY_OBJECT:

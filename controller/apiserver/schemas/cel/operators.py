@@ -27,8 +27,10 @@ _PLAIN = (int, bool, float, type(None))
 def equal(meter: Meter, left: Any, right: Any) -> bool:
     """Whether two values are equal. Numbers compare across types; no number equals a boolean. Raises CostError."""
     kind, other = type(left), type(right)
+    # The most frequent case first; it costs no more than its operator.
     if kind is other and kind in _PLAIN:
         return bool(left == right)
+    # One list without an order suffices: a literal that a rule compares with it has none either.
     if Keyed in (kind, other) and isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(contained(meter, item, right) for item in left)
     if kind is not other:
@@ -38,6 +40,7 @@ def equal(meter: Meter, left: Any, right: Any) -> bool:
         left, right, kind = left.found, right.found, tuple
     if kind in (list, tuple, dict):
         return len(left) == len(right) and _parts_equal(meter, left, right)
+    # Python compares at most the shorter one.
     meter.traverse(min(size_of(left), size_of(right)))
     return bool(left == right)
 
@@ -129,7 +132,9 @@ def _divide(meter: Meter, left: Any, right: Any) -> Any:
 def _remainder(meter: Meter, left: Any, right: Any) -> Any:
     del meter
     if type(left) is float:
+        # Python has a remainder of floats; CEL has none.
         raise no_overload("_%_", left, right)
+    # Not %: in Go the remainder has the sign of the dividend.
     return _arithmetic("%", lambda: left - right * _quotient("modulus", left, right), left, right)
 
 
@@ -137,6 +142,7 @@ def _quotient(what: str, left: int, right: int) -> int:
     """Integer division that truncates towards zero. Raises EvaluationError."""
     if not right:
         raise EvaluationError(f"{what} by zero")
+    # Not int(left / right): a double is exact only up to 2**53.
     return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
 
 
@@ -147,6 +153,7 @@ def _multiply(meter: Meter, left: Any, right: Any) -> Any:
 
 def _compared(decide: Callable[[Any, Any], Any]) -> Callable[[Meter, Any, Any], bool]:
     def compared(meter: Meter, left: Any, right: Any) -> bool:
+        # Integers are compared most and have no length; the operator itself is charged by its caller.
         if type(left) is not int:
             meter.traverse(min(size_of(left), size_of(right)))
         return bool(decide(left, right))
@@ -170,6 +177,7 @@ def _not(meter: Meter, value: Any) -> bool:
 
 def _neither_is_nan(left: Any, right: Any) -> bool:
     """Whether neither operand is NaN. Raises EvaluationError."""
+    # Only for its error: values that cannot be ordered have no <= either.
     before(left, right)
     return bool(left == left and right == right)  # noqa: PLR0124 - NaN does not equal itself
 
@@ -180,6 +188,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "in": contained,
     "<": _compared(before),
     ">": _compared(lambda left, right: before(right, left)),
+    # Not a plain "not >": with NaN every comparison is false.
     "<=": _compared(lambda left, right: _neither_is_nan(left, right) and not before(right, left)),
     ">=": _compared(lambda left, right: _neither_is_nan(left, right) and not before(left, right)),
     "+": _add,

@@ -52,11 +52,13 @@ class _Parser:
     def expression(self) -> Node:
         node = self._choice()
         self._expect("end")
+        # Again for the tree: chains of members and minus signs nest without _choice, and evaluation recurses over them.
         _check_depth(node)
         return node
 
     def _choice(self) -> Node:
         self._within += 1
+        # While parsing, so that 8192 brackets cannot exhaust the stack of the interpreter.
         if self._within > DEPTH:
             raise ExpressionError(f"the expression is nested more than {DEPTH} levels deep")
         node = self._operation(1)
@@ -111,6 +113,7 @@ class _Parser:
         if optional or not self._take("("):
             return Select(target, token.value, optional)
         arguments = self._arguments(")")
+        # With a single argument it is a method that happens to have this name, and is reported as undeclared.
         if token.value in MACROS and len(arguments) > 1:
             return _folded(token.value, target, arguments)
         if isinstance(target, Name) and target.name in _NAMESPACES and f"{target.name}.{token.value}" in _QUALIFIED:
@@ -218,12 +221,14 @@ def _folded(macro: str, source: Node, arguments: tuple[Node, ...]) -> Node:
 
 
 def _tested(arguments: tuple[Node, ...]) -> Node:
+    # has() asks whether a field exists (language definition: Field Selection); a call or an index has none.
     if len(arguments) == 1 and isinstance(arguments[0], Select) and not arguments[0].optional:
         return arguments[0]._replace(tested=True)
     raise ExpressionError("invalid argument to has() macro")
 
 
 def _check_depth(node: Node) -> None:
+    # Level by level: a recursive check would fail on the very trees that it has to refuse.
     level, depth = [node], 0
     while level := [part for each in level for part in inner(each)]:
         depth += 1

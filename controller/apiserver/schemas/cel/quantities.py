@@ -26,8 +26,10 @@ def _quantity(meter: Meter, value: Any) -> Quantity:
         raise EvaluationError(
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         )
+    # 1e999 is a short text, but exact arithmetic would carry a thousand digits.
     if abs(amount.adjusted()) > MAGNITUDE:
         raise EvaluationError("the quantity is out of range")
+    # Kubernetes rounds quantities up to the next nano unit.
     return Quantity(amount.quantize(Decimal("1e-9"), ROUND_CEILING, EXACT) if amount else amount)
 
 
@@ -39,6 +41,7 @@ def _semver(meter: Meter, value: Any, normalize: bool = False) -> Semver:
     found = _SEMVER.fullmatch(text)
     if not found or len(value) > 256:
         raise EvaluationError(f"{value[:40]} is not a semantic version")
+    # Numeric labels sort before others, and by value (semver.org, 11.4); the flag keeps int and str apart.
     labels = tuple((not part.isdigit(), int(part) if part.isdigit() else part) for part in (found[4] or "").split("."))
     return Semver((int(found[1]), int(found[2]), int(found[3])), not found[4], labels if found[4] else ())
 

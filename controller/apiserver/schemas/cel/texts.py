@@ -14,10 +14,12 @@ from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.values import no_overload, quoted, shown, size_of
 
 _CLAUSE = re.compile(r"%(?:\.(\d{1,3}))?([%sdfeboxX])|%")
+# ASCII only, as the functions are named; str.lower() would also change umlauts.
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 _UPPER = str.maketrans({chr(code): chr(code - 32) for code in range(ord("a"), ord("z") + 1)})
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _NONE = object()
+# Unicode's White_Space as Go has it; Python's strip() also removes U+001C to U+001F.
 _BLANKS = "".join(
     map(chr, (*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
 )
@@ -63,6 +65,7 @@ def _last_index_of(meter: Meter, value: Any, wanted: Any, end: int | None = None
         return value.rfind(wanted)  # type: ignore[no-any-return]
     if end < 0:
         raise EvaluationError(f"index out of range: {end}")
+    # rfind takes the end of the match, CEL its last possible beginning.
     return value.rfind(wanted, 0, end + len(wanted)) if end < len(value) else -1
 
 
@@ -78,6 +81,7 @@ def _translated(table: dict[int, Any]) -> Callable[[Meter, str], str]:
 def _replace(meter: Meter, text: str, old: str, new: str, limit: int = -1) -> str:
     _require_strings(text, old, new)
     meter.traverse(2 * len(text))
+    # Counted first: replacing each character by a long text multiplies, and must be paid for before it is built.
     count = text.count(old) if limit < 0 else min(limit, text.count(old))
     meter.traverse(count * len(new))
     return text.replace(old, new, limit)
@@ -89,6 +93,7 @@ def _split(meter: Meter, text: str, separator: str, limit: int = -1) -> list[str
     if limit == 0:
         return []
     if separator:
+        # The items as well as the characters: a list of a million empty strings takes more memory than its text.
         meter.charge(text.count(separator))
         return text.split(separator, limit - 1 if limit > 0 else -1)
     meter.charge(len(text))
@@ -150,6 +155,7 @@ def _find_all(meter: Meter, text: str, pattern: str, limit: int = -1) -> list[st
 def _pattern(meter: Meter, text: str, pattern: str) -> Any:
     """The compiled pattern, after charging for a match. Raises EvaluationError."""
     _require_strings(text, pattern)
+    # Before compiling: that also takes time that grows with the pattern.
     meter.search(len(text), len(pattern))
     if why := strings.pattern_fault(pattern):
         raise EvaluationError(f"the pattern does not compile: {why}")
@@ -180,6 +186,7 @@ def _clause(meter: Meter, kind: str, digits: str | None, value: Any) -> str:
         _charge_for_formatting(meter, value)
         return shown(value)
     if kind in "fe" and type(value) in (int, float):
+        # Six digits by default, as in C and Go.
         made = _decimal(float(value), int(digits or 6), kind)
     elif kind in "xX" and type(value) in (str, bytes):
         meter.traverse(2 * len(value))

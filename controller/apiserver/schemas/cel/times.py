@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 from controller.apiserver.schemas.cel.failures import EvaluationError
 from controller.apiserver.schemas.cel.meter import Meter
 
+# fromisoformat alone is too wide: it also reads dates of weeks and times without a zone.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)")
 _OFFSET = re.compile(r"([+-]?)(\d\d):(\d\d)")
+# Bounded repetitions: float() of a long text of digits takes time, and rules pay only a fixed cost for it.
 _PART = r"(\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(ns|us|µs|μs|ms|s|m|h)"
 _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART}){{1,16}})")
 _PARTS = re.compile(_PART)
@@ -64,6 +66,7 @@ def _zone(name: str) -> tzinfo:
         minutes = int(found[2]) * 60 + int(found[3])
         return timezone(timedelta(minutes=-minutes if found[1] == "-" else minutes))
     try:
+        # Cut: the name comes from a rule or an object and becomes a path of the zone database.
         return ZoneInfo(name[:64])
     except (OSError, ValueError, KeyError) as error:
         raise EvaluationError(f"unknown time zone {name[:40]}") from error
@@ -80,6 +83,7 @@ def _part(read: Callable[[datetime], int], within: int = 0) -> Callable[..., int
         if type(value) is timedelta and within and not zone:
             return (
                 int(value / timedelta(microseconds=1)) // within
+                # Towards zero, as Go divides; // alone rounds a negative duration down.
                 if value >= timedelta()
                 else -(int(-value / timedelta(microseconds=1)) // within)
             )
@@ -93,7 +97,9 @@ def _part(read: Callable[[datetime], int], within: int = 0) -> Callable[..., int
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "duration": _duration,
     "getDate": _part(lambda time: time.day),
+    # CEL counts days and months from 0; only getDate counts from 1.
     "getDayOfMonth": _part(lambda time: time.day - 1),
+    # CEL's week begins with Sunday, which is 0.
     "getDayOfWeek": _part(lambda time: time.isoweekday() % 7),
     "getDayOfYear": _part(lambda time: time.timetuple().tm_yday - 1),
     "getFullYear": _part(lambda time: time.year),

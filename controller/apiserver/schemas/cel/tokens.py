@@ -40,6 +40,7 @@ def tokens(text: str) -> list[Token]:
     """The tokens of an expression, the last of kind "end". Raises ExpressionError."""
     found, place = [], 0
     while place < len(text):
+        # Raw strings first: _TOKEN would take r"\" and what follows for one longer string.
         match = _RAW.match(text, place) or _TOKEN.match(text, place)
         if not match:
             raise ExpressionError(f"Syntax error: token recognition error at: '{text[place : place + 10]}'")
@@ -83,6 +84,7 @@ def _text(kind: str, quoted: str) -> str | bytes:
         return inner.encode() if of_bytes else inner
     if not of_bytes:
         return _ESCAPE.sub(_escaped, inner)
+    # In bytes, \xff is the byte 255; in a string it is the character U+00FF, which has two bytes.
     parts, place = bytearray(), 0
     for match in _ESCAPE.finditer(inner):
         digits = match[1] or match[5]
@@ -102,6 +104,7 @@ def _escaped(match: re.Match[str]) -> str:
         return _SINGLE[match[6]]
     else:
         raise ExpressionError(f"invalid escape: \\{match[6]}")
+    # A lone surrogate cannot be encoded as UTF-8, as an answer that quotes it has to be.
     if number > 0x10FFFF or 0xD800 <= number < 0xE000:
         raise ExpressionError(f"invalid unicode code point: {number:x}")
     return chr(number)

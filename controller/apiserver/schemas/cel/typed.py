@@ -37,13 +37,16 @@ def typed(value: Any, schema: Schema) -> Any:
         properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
         parts = {name: typed(part, properties.get(name) or (extra if isinstance(extra, dict) else {}))
                  for name, part in value.items() if part is not None or name not in properties}  # fmt: skip
+        # The value itself where nothing differs: most values have no format, and large objects would be copied in vain.
         return parts if any(parts.get(name) is not part for name, part in value.items()) else value
     if isinstance(value, list):
         items = schema.get("items")
         entries = [typed(item, items) for item in value] if isinstance(items, dict) else value
+        # Their order has no meaning, so lists that differ only in it are equal to rules.
         if schema.get("x-kubernetes-list-type") in ("set", "map"):
             return Keyed(entries)
         return entries if any(one is not other for one, other in zip(entries, value, strict=True)) else value
+    # Stays what it is: rules distinguish the two by type().
     if schema.get("x-kubernetes-int-or-string"):
         return value
     return _scalar(value, schema)
@@ -54,8 +57,10 @@ def _scalar(value: Any, schema: Schema) -> Any:
     if isinstance(value, str) and kind == "string" and schema.get("format") in _FORMATS:
         try:
             return _FORMATS[schema["format"]](value)
+        # Possible in an unchanged part, whose format is not validated (decision 141).
         except (EvaluationError, ValueError, binascii.Error):
             return value
+    # JSON writes 1.0 as 1, but CEL has no arithmetic between int and double.
     if type(value) is int and kind == "number":
         return float(value)
     return int(value) if type(value) is float and kind == "integer" and value.is_integer() else value

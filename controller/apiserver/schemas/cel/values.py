@@ -94,6 +94,7 @@ def size_of(value: Any) -> int:
 
 def before(left: Any, right: Any) -> bool:
     """Whether ``left < right``. Raises EvaluationError."""
+    # By exact type: bool is an int to isinstance, and CEL does not order numbers with booleans.
     if type(left) in NUMBERS and type(right) in NUMBERS:
         return bool(left < right)
     if type(left) is type(right) and type(left) in (str, bytes, bool, datetime, timedelta):
@@ -140,8 +141,10 @@ def _timestamp(value: datetime) -> str:
 def _double(value: float) -> str:
     if math.isnan(value) or math.isinf(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    # Go writes integers below 1e21 without an exponent.
     if value.is_integer() and abs(value) < 1e21:
         return str(int(value))
+    # Go writes at least two digits of the exponent.
     return re.sub(r"e([+-])(\d)$", r"e\g<1>0\2", repr(value))
 
 
@@ -162,6 +165,7 @@ def shown(value: Any) -> str:
             return "[" + ", ".join(map(_shown_within, value)) + "]"
         case dict():
             parts = (f"{_shown_within(name)}:{_shown_within(part)}" for name, part in value.items())
+            # Sorted: a message must not depend on the order in which a client wrote the fields.
             return "{" + ", ".join(sorted(parts)) + "}"
         case Type():
             return value.name
