@@ -75,6 +75,7 @@ class DockerBackend:
     async def observe(self, target: Target) -> Observed:
         """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         with failures.translated():
+            # The plan is pure: changes_in_place decides from what the last observation of its pass left here.
             self._capabilities = await self._engine.capabilities()
             return await self._observer.observe(target)
 
@@ -90,6 +91,7 @@ class DockerBackend:
         an interface by reconnecting it.
         """
         capabilities = self._capabilities
+        # Below API 1.44 a container has one MAC address, which survives a reconnect; from 1.54 a connect can set it.
         keeps_mac = capabilities is None or capabilities.connect_pins_mac or not capabilities.several_endpoints
         return observed.running or keeps_mac
 
@@ -137,6 +139,8 @@ class DockerBackend:
 
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove every object of this installation; return descriptions of what was removed."""
+        # While the containers exist: a virtual interface dies with its namespace unless our mount still holds that. Not
+        # translated, because it calls no engine.
         await self._parts.dedication.take_all_back()
         with failures.translated():
             return await self._purge.run(volumes=volumes)
@@ -153,6 +157,7 @@ class DockerBackend:
 
     async def check(self) -> None:
         """Ping the engine, which is cheap. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        # Nothing to translate: the breaker counts a refused ping as a missing answer.
         await self._engine.check()
 
     def close(self) -> None:

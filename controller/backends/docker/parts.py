@@ -71,6 +71,7 @@ def read_only(state: Path) -> HostServices:
     ``state`` is the controller's state directory.
     """
     return HostServices(
+        # The controller beside us owns its leases, and defends the addresses on the LAN.
         LeaseManager(Path("/nonexistent")),
         AddressGuard(enabled=False),
         InterfacePassthrough(state / PASSTHROUGH),

@@ -59,12 +59,14 @@ class Steps:
 
     async def _remove(self, target: Target) -> None:
         await self._lifecycle.remove(target)
+        # Only after the removal, which may fail and be repeated: forgetting frees the addresses and devices for others.
         for facet in self._facets:
             facet.forget(target.identity)
 
     async def _remove_networks(self, target: Target) -> None:
         await self._parts.networks.remove_internal(target.identity)
         await self._parts.networks.remove_unused_lans()
+        # From labels: after a start of the controller, Parents knows only runtimes that were observed since.
         left = await self._parts.containers.of_install(self._install_id)
         used = (labels.parents(entry["Labels"]) for _, entry in left)
         await self._parts.parents.remove_unused(set().union(*used))

@@ -59,7 +59,8 @@ def body(
     if capabilities.several_endpoints or not connected:
         endpoints[internal] = internal_endpoint(capabilities, spec)
     else:
-        # Before API 1.44 only this network's interface gets our MAC address.
+        # Before API 1.44 only this network's interface gets our MAC address, and a create accepts one endpoint: the
+        # creator connects the internal network afterwards.
         ((network, desired),) = connected.items()
         content["MacAddress"] = desired.mac_address
         content["HostConfig"]["NetworkMode"] = network
@@ -83,6 +84,7 @@ def internal_endpoint(capabilities: Capabilities, spec: runtimes.RuntimeSpec) ->
     if not capabilities.interface_names:
         return {}
     taken = {interface.name for interface in spec.interfaces}
+    # A spec has at most eight interfaces, so one of nine names is free.
     name = next(name for number in range(9) if (name := f"{_INTERNAL_INTERFACE}{number}") not in taken)
     return {"DriverOpts": {_IFNAME: name}, "GwPriority": -1}
 
@@ -95,6 +97,7 @@ def limits(resources: runtimes.Resources) -> dict[str, int]:
 
 def secret_env(spec: runtimes.RuntimeSpec, environment: Iterable[str]) -> dict[str, str]:
     """The Secret values that a container was created with, to recreate it unchanged."""
+    # Not from the Secret, which may have changed: a changed Secret takes effect only in a requested new container.
     values = dict(entry.split("=", 1) for entry in environment if "=" in entry)
     return {
         variable.name: values[variable.name] for variable in spec.env if variable.value_from and variable.name in values
@@ -111,7 +114,9 @@ def _environment(target: Target) -> list[str]:
 def _host_config(target: Target, *, realtime: bool) -> dict[str, Any]:
     spec = target.spec
     return {
+        # So a runtime starts at boot and after a crash without the controller, but not after a requested stop.
         "RestartPolicy": {"Name": "unless-stopped"},
+        # By default Docker keeps all output, until it fills the disk.
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "Mounts": [_mount(target, volume) for volume in spec.volumes],
         "Dns": list(desired_interface.name_servers(desired_interfaces(target, {}))),
@@ -125,6 +130,7 @@ def _realtime(realtime: runtimes.Realtime) -> dict[str, Any]:
         "CapAdd": ["SYS_NICE"],
         "Ulimits": [
             {"Name": "rtprio", "Soft": realtime.rtprio, "Hard": realtime.rtprio},
+            # A real-time program locks its memory (mlockall(2)), because a page fault would miss a deadline.
             {"Name": "memlock", "Soft": -1, "Hard": -1},
         ],
     }

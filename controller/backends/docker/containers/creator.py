@@ -59,8 +59,10 @@ class ContainerCreator:
         Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime uses one of its addresses.
         """
         desired_interfaces = create_body.desired_interfaces(target, provenance.mac_addresses)
+        # The checks come first, so that what they refuse leaves no network or VLAN behind.
         self._address_registry.require_free(target.identity, desired_interfaces)
         await self._require_volumes(target)
+        # Before the networks: Docker's macvlan driver would create a missing VLAN itself, without our mark.
         await self._parents.provide(desired.parent for desired in desired_interfaces)
         planned = await self._networks.prepare(
             target.identity, lambda lans: endpoint_plan.at_creation(desired_interfaces, lans)
@@ -71,6 +73,7 @@ class ContainerCreator:
         body = await self._body(target, provenance, planned.connect)
         name = await self._images.readable_name(provenance.image, provenance.image_source)
         await self._create_and_connect(target, body | {"Image": name})
+        # Checked above, but the engine resolved the tag during the create: somebody may have moved it in between.
         if pulling.is_movable(name) and not await self._images.resolves_to(
             name, provenance.image
         ):  # somebody moved the tag
@@ -91,6 +94,7 @@ class ContainerCreator:
         self._realtime_refused = True
         refused = await self._containers.require(target.identity)
         await self._remove(refused)
+        # A start reads no Secrets, so their values come from the container that is recreated.
         values = create_body.secret_env(target.spec, refused.document["Config"].get("Env") or ())
         target = dataclasses.replace(target, secret_env=values)
         await self.create_from(target, labels.provenance(refused.labels))
@@ -126,6 +130,7 @@ class ContainerCreator:
             if internal not in body["NetworkingConfig"]["EndpointsConfig"]:
                 await self._engine.change(lambda client: client.connect_container_to_network(made["Id"], internal))
         except failures.Refusal as refusal:
+            # The name may be taken by the container of an interrupted pass; a start connects what it lacks.
             if refusal.status != 409:
                 raise
             await self._require_own(target, refusal)
@@ -144,6 +149,7 @@ class ContainerCreator:
             raise errors.Retry(reasons.STEP_FAILED, message) from refusal
         if is_of(there, target.identity):
             return
+        # The engine names only the id of the other container; a person needs the Runtime that owns it.
         if neighbour := labels.taken_message(there.labels, target.identity.install_id):
             raise errors.Stalled(reasons.NAME_TAKEN, neighbour) from refusal
         raise refusal

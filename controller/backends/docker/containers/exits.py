@@ -39,8 +39,10 @@ class ContainerExits:
             case "oom":
                 self._out_of_memory.add(container)
             case "die":
+                # Without a readable code this exit is unknown; the previous one must not stand for it.
                 self._last.pop(container, None)
                 if (code := _exit_code(attributes)) is not None:
+                    # An oom event may concern another process of the container: alone it does not explain this exit.
                     killed = container in self._out_of_memory and code == KILLED
                     self._last[container] = ContainerExit(_time(event), code, killed)
             case "start":
@@ -70,4 +72,5 @@ def _exit_code(attributes: Mapping[str, Any]) -> int | None:
 
 
 def _time(event: dict[str, Any]) -> str:
+    # Rounded up: cut to microseconds it could precede FinishedAt, which has nanoseconds.
     return timestamps.rfc3339_micro(int(event.get("timeNano") or 0) / 1e9 + 1e-6)

@@ -58,6 +58,7 @@ class Container:
     @property
     def running(self) -> bool:
         """Whether its program runs."""
+        # A paused program keeps its process, its links and its addresses.
         return self.state["Status"] in ("running", "paused")
 
     @property

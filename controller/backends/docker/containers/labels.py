@@ -101,6 +101,7 @@ def require_owner(labels: Mapping[str, str] | None, identity: Identity, what: st
 
     Names contain only 48 bits of a hash, so that two runtimes may collide.
     """
+    # A volume without our labels was created by a person, and is used.
     other = identity_of(labels, identity.install_id)
     if other is not None and other != identity:
         message = f"The {what} belongs to {other.namespace}/{other.device_id}: change the deviceId of one of the two"
@@ -115,6 +116,7 @@ def parents(labels: Mapping[str, str]) -> set[str]:
 
 def mac_addresses(labels: Mapping[str, str]) -> dict[str, str]:
     """Interface name -> MAC address, as recorded at creation."""
+    # Anybody may create a container with labels like ours: a damaged one must not end an observation.
     try:
         found = json.loads(labels.get(names.MAC_LABEL, "{}"))
     except ValueError:
@@ -165,4 +167,6 @@ def volume_name(identity: Identity, name: str) -> str:
 
 
 def _short(*parts: str) -> str:
+    # Never change this: existing objects are found by these names. NUL occurs in no part, so no two lists of parts join
+    # to the same text.
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -21,6 +21,7 @@ from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.networking.attachments import Attachments
 from controller.backends.docker.networking.dedicated_interface import DedicatedInterfaces
 
+# Waits 12 s in all: a busy machine takes seconds to remove the network namespace of the previous run.
 _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Lifecycle:
             if failures.is_realtime_refusal(refusal):
                 await self._creator.recreate_without_realtime(target)
             elif failures.is_lost_network(refusal):
+                # Engines from 28 on refuse a start whose NetworkMode names a removed network; 20.10 starts without it.
                 await self._attachments.reconnect(target, refusal)
             else:
                 raise
@@ -68,6 +70,8 @@ class Lifecycle:
     async def stop(self, target: Target) -> None:
         """Stop the container within the spec's grace period, and return a passed-through interface to the host."""
         container = await self._containers.require(target.identity)
+        # Before the stop: a restart of our service may have lost the mount of the namespace, without which a virtual
+        # interface dies with the container.
         await self._dedication.recover(target.identity, container.process)
         await self._stop(container, target)
         await self._dedication.return_to_host(target.identity)
@@ -76,6 +80,7 @@ class Lifecycle:
         """Stop and start it. Raises errors.Retry(DISK_FULL) before the stop (require_room)."""
         await require_room(await self._containers.require(target.identity))
         await self.stop(target)
+        # Not `start`: a probe that finds a conflict after the stop would leave the runtime down.
         await self._start_over(target)
 
     async def remove(self, target: Target) -> None:
@@ -84,6 +89,7 @@ class Lifecycle:
         found = (
             self._containers.current(identity),
             self._containers.previous(identity),
+            # Otherwise a container that somebody renamed would outlive its Runtime.
             self._containers.renamed(target),
         )
         for container in await asyncio.gather(*found):
@@ -138,6 +144,7 @@ class Lifecycle:
             await asyncio.sleep(_LINGERING_LINK_SECONDS)
 
     async def _stop(self, container: Container, target: Target) -> None:
+        # A restarting container is stopped too, or the engine would start it once more.
         if container.state["Status"] not in ("exited", "created", "dead"):
             await self.halt(container, target.spec.termination_grace_period_seconds)
 
@@ -162,6 +169,7 @@ def _absence_tolerated() -> Iterator[None]:
     try:
         yield
     except failures.Refusal as refusal:
+        # Not the same as absent: its name and its endpoints stay taken until the removal ends.
         if refusal.status == 409 and "removal" in refusal.message:
             raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal
         if refusal.status != 404:

@@ -44,6 +44,7 @@ class LimitsFacet(Facet):
         cpus, memory = _host_capacity()
         given = wanted | ({} if wanted["NanoCpus"] else {"NanoCpus": cpus * 10**9})
         given |= {} if wanted["Memory"] else {"Memory": memory, "MemorySwap": memory}
+        # The SDK's update_container has no NanoCpus.
         await self._engine.post(f"/containers/{container.id}/update", given)
 
     async def _lacks_memory_limit(self, container: Container, desired: runtimes.Resources) -> bool:
@@ -69,4 +70,5 @@ def _resources(container: Container, desired: runtimes.Resources, *, unbounded: 
 
 def _host_capacity() -> tuple[int, int]:
     """The host's number of cores and bytes of memory."""
+    # Both are those of the host even if the controller runs in a container with limits.
     return os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -39,6 +39,7 @@ class ContainerObserver:
     async def observe(self, target: Target) -> Observed:
         """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
         identity = target.identity
+        # By name only, not as `current`: whatever else has the name must be reported, because it prevents a creation.
         found, previous = await asyncio.gather(
             self._containers.named(identity.device_id), self._containers.previous(identity)
         )
@@ -71,6 +72,7 @@ class ContainerObserver:
             made_from=base.made_from(container.labels),
             uid=container.labels.get(names.UID_LABEL, ""),
             started_at=_time(state.get("StartedAt")),
+            # From the kernel: StartedAt is wall time, and the clock of an edge host may be set by decades.
             started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
             finished_at=_time(state.get("FinishedAt")),
             exit_code=last_exit.exit_code if last_exit else None,

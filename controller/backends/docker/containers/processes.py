@@ -64,6 +64,7 @@ class Logs:
             raise errors.NotFoundError(
                 f"the runtime {identity.device_id} has no container", code=404, reason="NotFound"
             )
+        # An engine takes a negative tail for all of the output.
         wanted = {"stdout": 1, "stderr": 1, "tail": max(0, min(tail, _MAX_TAIL)), "follow": int(follow)}
 
         def open_stream(client: APIClient) -> Response:
@@ -71,4 +72,5 @@ class Logs:
             return client.get(address, params=wanted, stream=True, timeout=(5.0, None if follow else 60.0))
 
         stream = await self._engine.logs(open_stream)
+        # With a TTY the output has no frames (API reference: ContainerAttach).
         return stream if container.document["Config"].get("Tty") else payloads(stream)

@@ -55,6 +55,7 @@ class Purge:
             await self._end(entry["Id"])
             removed.append(f"container {identity.device_id}")
         removed += [f"network {name}" for name in await self._networks.remove_all()]
+        # After the networks, whose macvlan links are built on these VLANs.
         removed += [f"interface {name}" for name in await self._parents.remove_unused()]
         for name in await self._volumes() if volumes else []:
             await self._engine.change(partial(_remove_volume, name=name))

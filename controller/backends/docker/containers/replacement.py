@@ -54,8 +54,10 @@ class Replacement:
 
         Raises errors.Stalled(REPLACE_FAILED), and errors.Retry(DISK_FULL) before it stops anything.
         """
+        # All that may be refused or take long comes before the stop, to keep the old program running until then.
         target = await self._images.provide(target, progress)
         old = await self._containers.previous(target.identity)
+        # With a predecessor, an interrupted replacement has already stopped and renamed the old container.
         if old is None:
             old = await self._containers.require(target.identity)
             await self._attachments.require_unclaimed(target)
@@ -65,6 +67,7 @@ class Replacement:
         try:
             target = await self._creator.create_from(target, self._provenance(target, old))
         except (failures.Refusal, errors.ReconcileError) as error:
+            # Not for a cancellation, after which `finish` continues from what exists.
             await self._go_back(target, error)
         await self._settle(target, old)
         return target
@@ -86,6 +89,7 @@ class Replacement:
         # Record only an image that we pulled, because a recorded image is removed later.
         superseded = before.image if before.pulled else ""
         previous = superseded if before.image != target.image else before.previous_image
+        # DHCP servers, switches and firewalls of the plant know the runtime by its MAC addresses, so those stay.
         return dataclasses.replace(
             provenance, pulled=pulled, mac_addresses=before.mac_addresses, previous_image=previous
         )
@@ -134,6 +138,7 @@ class Replacement:
     async def _give_up(self, target: Target, old: Container) -> None:
         before = labels.provenance(old.labels)
         await self._lifecycle.discard(old)
+        # The image of the container before that one; the image just replaced stays on the host as the way back.
         if before.previous_image:
             await self._images.remove_superseded(target, before.previous_image)
         log.info("Replaced container %s", target.identity.device_id, extra={"runtime": target.name})

@@ -70,6 +70,7 @@ class SerialPorts(Facet):
             return []
         made_from = base.made_from(container.labels)
         known = {port.container_path for port in made_from.serial_ports} if made_from else set()
+        # The label has the ports of the creation; ports that were added in place since are only known here.
         known |= self._placed.get(target.identity, set())
         former = known - {port.container_path for port in target.spec.serial_ports}
         found = [path for path in sorted(former) if nodes.find_node(container.process, path) is not None]
@@ -80,6 +81,7 @@ class SerialPorts(Facet):
         awaits, detail = self._blocker(target, container, port, device) or ("", "")
         if not awaits and container and container.state["Status"] == "running":
             detail = _node_fault(container, port, device)
+        # A stale node is reported first: its removal is our repair, while a missing device can only be waited for.
         if not detail and device is None:
             awaits, detail = reasons.DEVICE_MISSING, f"{port.device_id} is not plugged in"
         path = device.path if device else ""

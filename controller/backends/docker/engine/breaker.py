@@ -50,6 +50,7 @@ class Breaker:
     async def check(self) -> None:
         """Ping the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         self._require()
+        # A shared ping raises nothing, because others wait for it too; a failure shows in the open breaker.
         await self._ping_shared()
         self._require()
 
@@ -63,9 +64,11 @@ class Breaker:
         either: set[asyncio.Future[Any]] = {call, opened}
         try:
             await asyncio.wait(either, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+            # A result that arrives together with the opening counts: the engine has executed the call.
             if call.done():
                 return await self.answer(call)
         finally:
+            # A call that still waits for a thread must never be sent: later, nobody would expect it.
             call.cancel()
         raise self._unreachable() if opened.done() else await self._explain(Unanswered("timed out", late=True))
 
@@ -146,6 +149,7 @@ class Breaker:
             await self._until_it_answers()
             await asyncio.sleep(self._limits.settle_seconds)
         except Exception:
+            # Closed below even so: an open breaker that nobody probes would reject every call until a restart.
             log.exception("Probing Docker failed; the next call tries again")
         self._failure = ""
         self._closed.set()

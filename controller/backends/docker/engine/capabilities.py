@@ -34,6 +34,7 @@ class Capabilities:
     def of(cls, api_version: str) -> Capabilities:
         """The capabilities of an API version such as ``1.41``."""
         number = tuple(int(part) for part in api_version.split("."))
+        # The first engines with API 1.44, 1.46 and 1.48 are 25, 27 and 28; 1.54 is one of 29.
         return cls(
             api_version=api_version,
             several_endpoints=number >= (1, 44),

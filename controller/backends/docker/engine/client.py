@@ -40,6 +40,7 @@ class Engine:
         self._pulls = Lane(url, "docker-pull", 4 * limits.pulls, limits.pull_seconds)
         self._logs = Lane(url, "docker-log", limits.logs, timeout)
         self._events = Lane(url, "docker-events", 4, timeout, timeout)
+        # Two: a ping with a trickling response keeps its thread longer than the breaker waits for it.
         self._pings = Lane(url, "docker-ping", 2, ping)
         self._breaker = Breaker(url, lambda: self._pings.call(_PING_VERSION, _api_version), limits)
         self._lanes = (self._queries, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
@@ -72,6 +73,7 @@ class Engine:
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         """Post JSON to an API path that the SDK does not cover; return the response's JSON or None."""
 
+        # The SDK sets its timeout in methods of its own only; a plain post would wait without one.
         def send(client: APIClient) -> Any:
             answer = client.post(url(client, path), json=body, timeout=client.timeout)
             answer.raise_for_status()
@@ -81,6 +83,7 @@ class Engine:
 
     async def capabilities(self) -> Capabilities:
         """The capabilities of this engine."""
+        # Not kept: somebody may upgrade the engine while we run, and each ping reads its version.
         return Capabilities.of(await self._breaker.version())
 
     async def info(self) -> EngineInfo:
@@ -116,11 +119,13 @@ class Engine:
             lane.close()
 
     async def _run(self, lane: Lane, function: Callable[[APIClient], T]) -> T:
+        # First, because it fails while the breaker is open: a call that is queued then would be sent later.
         version = await self._breaker.version()
         return await self._breaker.during(lane.call(version, function), lane.deadline)
 
     async def _stream(self, lane: Lane, open_stream: Callable[[APIClient], Response]) -> Stream:
         response = await self._run(lane, _checked(open_stream))
+        # Not `during`: the engine continues a pull after a hang, so an open breaker does not end its stream.
         return Stream(response, lambda read: self._breaker.answer(lane.read(read)))
 
 
@@ -139,6 +144,7 @@ def _checked(open_stream: Callable[[APIClient], Response]) -> Callable[[APIClien
 
 
 def _api_version(client: APIClient) -> str:
+    # Not /version, for which dockerd queries containerd: a hung containerd would look like a hung engine.
     answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
     answer.raise_for_status()
     version = answer.headers.get("Api-Version")

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _RETRY_SECONDS = (0.25, 10.0)  # the first delay and the longest
 # Without this list, every exec and archive call would send events.
 _EVENTS = ("start", "die", "destroy", "oom", "health_status", "pause", "unpause", "rename", "connect", "disconnect")
+# No filter by label: an event of a network has no labels of the container that joins or leaves it.
 _FILTERS = json.dumps({"type": ["container", "network"], "event": list(_EVENTS)})
 
 
@@ -74,6 +75,7 @@ class Events:
         """Yield CONNECTED once subscribed, then one identity for each event, until the engine goes away."""
 
         def open_stream(client: APIClient) -> Response:
+            # No read timeout: an idle engine sends nothing for hours. The breaker ends the stream of one that hangs.
             address = url(client, "/events")
             return client.get(address, params={"filters": _FILTERS}, stream=True, timeout=(5.0, None))
 

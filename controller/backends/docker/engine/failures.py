@@ -32,6 +32,8 @@ _PULLS = (
     Meaning(r"not found|no such image|name unknown", reasons.IMAGE_NOT_FOUND, CHECK_IMAGE),
     Meaning(r"invalid reference", reasons.SPEC_IMPOSSIBLE, CHECK_IMAGE),
 )
+# The first match counts. `address already in use` is also what a lingering link of the previous run causes; the
+# start waits for that one (is_lingering_link) before its refusal gets here.
 _ANY = (
     _DISK_FULL,
     Meaning(
@@ -69,6 +71,7 @@ def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
     if pulling:
         found = meanings.find((*_PULLS, *_ANY), refusal.message, _PULL_FAILED)
         return reasons.error(found.reason, f"{pulling}: {said}; {found.remedy}")
+    # A request that the engine finds invalid stays invalid: only another spec helps, not a retry.
     found = meanings.find(_ANY, refusal.message, _MALFORMED if refusal.status == 400 else _FAILED)
     return reasons.error(found.reason, f"{said}; {found.remedy}")
 

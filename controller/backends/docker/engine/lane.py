@@ -99,6 +99,7 @@ class Lane:
 
         with self._connecting:
             if self._client is None or self._client[0] != version:
+                # With version "auto" the constructor sends a request, and a hung engine would hold the lock.
                 made = APIClient(self._url, version, self._seconds, max_pool_size=self._size)
                 self._client = (version, made)
             return self._client[1]
@@ -126,6 +127,7 @@ def _said(error: HTTPError) -> str:
 
 
 def _unanswered(error: BaseException) -> Unanswered:
+    # requests and urllib3 wrap the error of the socket several times; only the innermost says what happened.
     causes: list[BaseException] = [cause for cause in _chain(error) if isinstance(cause, OSError)] or [error]
     late = any(isinstance(cause, TimeoutError) for cause in causes)
     return Unanswered(" ".join(str(causes[-1]).split())[:200] or type(causes[-1]).__name__, late=late)
@@ -135,4 +137,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error and its causes, down to the system call."""
     while error is not None:
         yield error
+        # Not __cause__, which is missing where requests raises its own error without `from`.
         error = error.__context__

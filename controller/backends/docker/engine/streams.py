@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from requests import Response
 
+# Bounds the memory that a line without an end would take.
 _MAX_LINE = 4 * 2**20
 _HEADER = 8
 
@@ -23,6 +24,7 @@ class Stream:
 
     def __init__(self, response: Response, run: Callable[[Callable[[], bytes]], Awaitable[bytes]]) -> None:
         self._response = response
+        # None yields each HTTP chunk as it arrives: one event must not wait for the next ones to fill a buffer.
         self._chunks = response.iter_content(chunk_size=None)
         self._run = run
 
@@ -30,6 +32,7 @@ class Stream:
         return self
 
     async def __anext__(self) -> bytes:
+        # A future of asyncio cannot carry StopIteration, so an empty chunk marks the end.
         chunk = await self._run(lambda: next(self._chunks, b""))
         if not chunk:
             raise StopAsyncIteration

@@ -48,6 +48,7 @@ class Images:
         self._turns = asyncio.Semaphore(limits.pulls)
         self._containers = containers
         self._clock = clock
+        # Lost at a restart, which errs on the safe side: an image without a record of our pull is never removed.
         self._pulled: set[str] = set()
 
     def was_pulled(self, pin: str) -> bool:
@@ -60,6 +61,7 @@ class Images:
         Raises errors.Stalled(IMAGE_NOT_FOUND, IMAGE_REFUSED), errors.Retry(IMAGE_PULL_FAILED, DISK_FULL).
         """
         reference, policy = target.image or target.spec.image_reference, target.spec.image_pull_policy
+        # A pin is not refreshed: a tag that moved changes no runtime unless its spec changes.
         refresh = policy == "Always" and target.image is None
         found = None if refresh else await self._inspect(reference)
         if found is not None:
@@ -92,6 +94,7 @@ class Images:
 
     async def remove_superseded(self, target: Target, pin: str) -> None:
         """Remove an image that was pulled for the runtime, unless a container of ours still uses or records it."""
+        # An id is of an image that came from no registry: once removed, nobody could pull it again.
         if "@" not in pin:
             return
         in_use = await self._containers.of_install(target.identity.install_id)
@@ -136,6 +139,7 @@ class Images:
         except failures.Refusal as refusal:
             raise failures.outcome(refusal, pulling=reference) from refusal
         except errors.Waiting as waiting:
+            # DAEMON_SLOW means that the engine answered a ping, so it is the registry that is silent.
             if waiting.reason != reasons.DAEMON_SLOW:
                 raise
             message = f"The registry sent nothing for {reference} in {self._silence:.0f} s; retrying the pull"
@@ -145,6 +149,7 @@ class Images:
         name, tag = repository_of(reference)
         credentials = credentials_for(name, target.pull_credentials)
 
+        # Not the SDK's pull: without credentials of ours it would send those of the host's Docker configuration.
         def open_stream(client: APIClient) -> Response:
             import docker.auth  # noqa: PLC0415 - part of the SDK, imported on first use
 
@@ -169,6 +174,7 @@ def _inspect(client: Any, reference: str) -> dict[str, Any]:
 
 def _pin(image: dict[str, Any], repository: str) -> str:
     """The image's digest in the repository, else its id."""
+    # One image may have digests in several repositories; only that of the spec is pulled with its credentials.
     wanted = _familiar(repository)
     digests = image.get("RepoDigests") or []
     return next((digest for digest in digests if digest.rpartition("@")[0] == wanted), str(image["Id"]))

@@ -11,6 +11,7 @@ from typing import Any
 from controller.backends.docker.engine.failures import Refusal
 
 _DOCKER_HUB = "docker.io"
+# Pull secrets use any of these names; the last one is what `docker login` writes.
 _HUB_NAMES = (_DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/")
 
 
@@ -24,6 +25,7 @@ class Download:
     def take(self, line: dict[str, Any]) -> None:
         """Take one message. Raises Refusal when it reports an error."""
         if "error" in line:
+            # The response began with status 200 before the pull could fail, so only its text tells the reason.
             raise Refusal(500, str((line.get("errorDetail") or {}).get("message") or line["error"]))
         detail, layer = line.get("progressDetail") or {}, line.get("id", "")
         if line.get("status") == "Downloading" and detail.get("total"):

@@ -36,6 +36,7 @@ class AddressRegistry:
             self._held[identity] = held
         else:
             self._held.pop(identity, None)
+        # Overrides an earlier claim: who has the address on the LAN keeps it.
         self._claims |= {(each.parent, str(each.address)): identity for each in held}
         self._guard.guard(identity.namespace, identity.device_id, held)
 

@@ -59,6 +59,7 @@ class Attachments:
         errors.Waiting(PARENT_MISSING) after repairing the rest when an interface lacks its parent.
         """
         container = await self._containers.current(target.identity)
+        # Also without a container: somebody may have removed it while it had an interface of the host.
         await self._dedication.recover(target.identity, container.process if container else NONE)
         if container is None:
             return
@@ -95,6 +96,7 @@ class Attachments:
         except failures.Refusal as refusal:
             if not await self._networks.drop_unusable(refusal):
                 raise
+            # Inspect again: the interrupted try may have changed some endpoints.
             await self._arrange_endpoints(target, await self._containers.require(target.identity), desired_interfaces)
         return await self._containers.require(target.identity)
 
@@ -104,12 +106,14 @@ class Attachments:
         capabilities = await self._engine.capabilities()
 
         def can_pin(network: str, desired: DesiredInterface) -> bool:
+            # An engine refuses what needs a missing parent, which would end the repair of the other interfaces.
             return bool(desired.parent_index) and pins_mac(container, network, desired, capabilities)
 
         arranged = await self._networks.prepare(
             target.identity,
             lambda lans: endpoint_plan.on_container(desired_interfaces, container.endpoints, lans, can_pin),
         )
+        # Disconnect first: a network whose endpoint gets another address is in both lists.
         for endpoint in (*arranged.lost, *arranged.disconnect):
             await self._disconnect(container, endpoint)
         for network, desired in arranged.connect.items():
@@ -134,6 +138,7 @@ class Attachments:
         log.info("Disconnected %s from network %s", container.name, endpoint.network)
 
     async def _repair_running(self, target: Target, container: Container, *, started: bool) -> None:
+        # Not those of the caller: leases belong to one run, and the container may have another process since.
         desired_interfaces = self.desired_interfaces(target, container)
         links = [desired for desired in desired_interfaces if desired.parent_index]
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
@@ -148,6 +153,7 @@ class Attachments:
         if uses_other_servers(container, desired_interfaces, found):
             await asyncio.to_thread(resolver.write, container.process, name_servers(desired_interfaces))
             log.info("Wrote name servers of %s", container.name, extra={"runtime": target.name})
+        # Last, because its refusal must not keep the other interfaces from being repaired.
         await self._dedication.place(target, container.process)
 
 
@@ -161,6 +167,7 @@ async def _announce(process: Process, links: Sequence[DesiredInterface]) -> None
     try:
         await sockets.announce(process, links)
     except OSError as error:
+        # No fault of the runtime: neighbours learn the address later, by their own ARP requests.
         log.info("Failed to announce addresses: %s", error.strerror)
 
 
@@ -168,6 +175,7 @@ def pins_mac(container: Container, network: str, desired: DesiredInterface, capa
     """Whether connecting this container to the network gives the interface its desired MAC address."""
     if capabilities.several_endpoints:
         return capabilities.connect_pins_mac
+    # The one MAC address of such a container applies to the network of its NetworkMode only.
     own = container.document["Config"].get("MacAddress", "").lower() == desired.mac_address
     return own and container.host_config.get("NetworkMode") == network
 

@@ -90,6 +90,7 @@ class DedicatedInterfaces(Facet):
         """Reason and message why the interface cannot be moved now."""
         if passthrough := (await self._passthrough.passthroughs()).get(name):
             return _refused(f"{name} is dedicated to {passthrough.owner[1]}: set another one, or remove it there")
+        # From the API: an interface with a lease has no Docker network that would show below that its parent is in use.
         if target.rival:
             return _refused(target.rival)
         found = {interface.name: interface for interface in await asyncio.to_thread(self._snapshot)}

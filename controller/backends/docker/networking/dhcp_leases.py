@@ -21,6 +21,7 @@ from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
 from controller.network.dhcp.leases import INFINITE, Lease
 from controller.network.dhcp.machine import Client, LeaseProblem
 
+# Characters of one DNS label (RFC 1035, section 2.3.4).
 _HOST_NAME_LIMIT = 63
 
 _AWAITED = {
@@ -68,6 +69,7 @@ def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedIn
     if not lease_state.kept:
         return replace(seen, in_order=False, detail=seen.detail or "its lease is not kept")
     if lease_state.lease is None:
+        # Another fault of the link is for us to repair: then the server is not what the interface waits for.
         awaits, detail = _AWAITED[lease_state.problem]
         return replace(seen, in_order=False, detail=seen.detail or detail, awaits="" if seen.detail else awaits)
     remark = reasons.LEASE_UNRENEWED if lease_state.problem is LeaseProblem.UNRENEWED else ""
@@ -92,4 +94,5 @@ def _key(identity: Identity, desired: DesiredInterface) -> LeaseKey:
 
 
 def _link(desired: DesiredInterface, process: Process) -> Link:
+    # The parent's index is part of the link's identity: a parent that is back after a replug is another one.
     return Link(process, desired.name, desired.parent_index)

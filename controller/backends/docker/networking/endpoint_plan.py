@@ -86,6 +86,7 @@ class LanNetworks:
         name = labels.lan_network_name(self._install_id, desired.parent, subnet)
         existing = self._networks.get(name)
         if existing is not None:
+            # Docker reserves the gateway of a pool, and would refuse a runtime that has this address.
             return name if self.is_ours(existing) and desired.interface.address not in existing.gateways else ""
         return name if self._can_be_made(desired, subnet) else ""
 
@@ -120,6 +121,7 @@ class LanNetworks:
         used = any(
             network.driver in _LAN_DRIVERS and network.parent == desired.parent for network in self._networks.values()
         )
+        # An engine refuses a pool that overlaps another one, even if the two networks are on different parents.
         return not overlapping and (self.capabilities.parent_shared or not used)
 
 
@@ -156,6 +158,7 @@ def _planned(
     create: list[DesiredInterface] = []
     for desired in desired_interfaces:
         network = lans.of(desired)
+        # A container has at most one endpoint on a network: a second interface on it becomes a link of ours.
         if not network or network in held or network in connect:
             continue
         if _in_place(ours.get(network), desired):
@@ -164,6 +167,7 @@ def _planned(
             connect[network] = desired
             if not lans.exists(network):
                 create.append(desired)
+                # The next interface must see it: on an old engine this network occupies the parent.
                 lans = lans.with_planned(desired, network)
     disconnect = tuple(endpoint for name, endpoint in ours.items() if name not in held)
     return EndpointPlan(held, connect, disconnect, tuple(create), lost)

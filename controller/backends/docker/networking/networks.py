@@ -98,6 +98,7 @@ class Networks:
             labels.require_owner(found.labels, identity, f"network {name}")
             return None
         taken = [subnet for network in known for subnet in network.subnets]
+        # A bridge on a subnet that the host routes elsewhere would cut the host off from that network.
         taken += await asyncio.to_thread(addresses.host_routes)
         for attempt, subnet in enumerate(addresses.free_subnets(self._internal_pool, taken)):
             try:
@@ -123,6 +124,8 @@ class Networks:
     async def _create(
         self, name: str, driver: str, pools: list[dict[str, str]], given: dict[str, str], parent: str = ""
     ) -> None:
+        # Engines below API 1.44 accept a second network of the same name without CheckDuplicate. A LAN is not Internal,
+        # because its gateway is to be the default route.
         body: dict[str, Any] = {
             "Name": name,
             "Driver": driver,
