@@ -54,7 +54,7 @@ class Replacement:
 
         Raises errors.Stalled(REPLACE_FAILED), and errors.Retry(DISK_FULL) before it stops anything.
         """
-        # All that may be refused or take long comes before the stop, to keep the old program running until then.
+        # A pull may take minutes or fail: the old program runs until its end.
         target = await self._images.provide(target, progress)
         old = await self._containers.previous(target.identity)
         # With a predecessor, an interrupted replacement has already stopped and renamed the old container.
