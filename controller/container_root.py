@@ -60,6 +60,7 @@ def folder(process: Process, path: PurePosixPath, *, make: bool = False, proc: P
 
     Raises OSError when the process is not the container's, or a component is a symlink or not a directory.
     """
+    # O_NOFOLLOW does not stop it: seen from our root, ".." leads out of the container's.
     if ".." in path.parts:
         raise OSError(errno.EINVAL, "the path contains ..")
     with contextlib.ExitStack() as opened:

@@ -59,6 +59,7 @@ def record(target: Target, image: str, image_source: str) -> dict[str, str]:
     return {
         names.NAME_LABEL: target.name,
         names.UID_LABEL: target.uid,
+        # Equal specs give equal text: the pods backend compares a digest of it.
         names.SPEC_LABEL: json.dumps(target.spec.wire(), sort_keys=True, separators=(",", ":")),
         names.IMAGE_LABEL: image,
         names.IMAGE_SOURCE_LABEL: image_source,

@@ -99,6 +99,7 @@ class Observed:
     made_from: runtimes.RuntimeSpec | None = None
     uid: str = ""  # uid label of the container: a container with another uid than the Runtime's is adopted
     started_at: str = ""
+    # A host without a clock battery boots in 1970, so intervals never come from the time of day.
     started_seconds: float | None = None  # from the host's boot to started_at; None when unknown
     finished_at: str = ""
     exit_code: int | None = None  # of the last exit, as long as the engine knows it

@@ -48,6 +48,7 @@ def place(process: Process, path: str, device: SerialDevice, proc: Path = PROC) 
 
 def remove(process: Process, path: str, proc: Path = PROC) -> None:
     """Remove the node of an unplugged device: the kernel may reuse its number for another device."""
+    # The container may have ended, and its nodes with it.
     with contextlib.suppress(OSError):
         where = _place(path)
         with folder(process, where.parent, proc=proc) as parent:
@@ -74,7 +75,9 @@ def _require_replaceable(name: str, parent: int, path: str) -> None:
 
 
 def _put(name: str, parent: int, device: SerialDevice) -> None:
+    # Shortened: the name may already have the 255 bytes that a file system allows.
     temporary = f".{name[:64]}.{secrets.token_hex(4)}"
+    # Closed until it has its owner: nobody else in the runtime may open it in between.
     os.mknod(temporary, stat.S_IFCHR | 0o600, device.number, dir_fd=parent)
     try:
         # The runtime may have put a symlink there in the meantime; chmod(2) would follow it to a file of the host.
@@ -83,6 +86,7 @@ def _put(name: str, parent: int, device: SerialDevice) -> None:
             descriptor_path(node).chmod(device.mode)
             os.chown(descriptor_path(node), device.owner, device.group)
             os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            # Up to the rename the runtime could swap the temporary file.
             _require_same(node, name, parent)
     except OSError:
         with contextlib.suppress(OSError):

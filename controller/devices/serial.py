@@ -101,10 +101,12 @@ class SerialDevices:
                 pairs = [(Path(entry.path).readlink().name, entry.name) for entry in entries if entry.is_symlink()]
         except OSError:
             return {}
+        # Several names may lead to one node; the first in order counts, so that it is the same in every scan.
         return dict(sorted(pairs, reverse=True))
 
     def _device(self, node: os.DirEntry[str], by_id: dict[str, str], by_path: dict[str, str]) -> SerialDevice | None:
         try:
+            # A link to another node would list that port twice.
             status = node.stat(follow_symlinks=False)
         except OSError:
             return None  # unplugged in between
@@ -158,6 +160,7 @@ class SerialDevices:
             real = start.resolve(strict=True)
         except OSError:
             return "00"
+        # A port is at most a few levels below its interface; farther up are hubs, which have interfaces as well.
         numbers = (self._read(folder / "bInterfaceNumber") for folder in (real, *list(real.parents)[:3]))
         return next((number for number in numbers if number), "00")
 
@@ -165,6 +168,7 @@ class SerialDevices:
     def _read(path: Path) -> str:
         try:
             with path.open("rb") as file:
+                # An adapter chooses its own strings: they may have any length and encoding.
                 return file.read(_TEXT_LIMIT).decode(errors="replace").strip()
         except OSError:
             return ""

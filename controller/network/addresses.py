@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+# A small subnet of our own choice for each runtime: Docker's default pools ran out after 31 networks.
 INTERNAL_PREFIX = 28
 
 
@@ -20,6 +21,7 @@ def derived_mac(*identity: str) -> str:
     """
     # A separator that no part can contain: ("a", "bc") and ("ab", "c") are different runtimes.
     digest = hashlib.sha256("\0".join(identity).encode()).digest()
+    # Never change this formula: every runtime would get another MAC address, and with it another lease.
     return ":".join(f"{byte:02x}" for byte in b"\x02" + digest[:5])
 
 
@@ -34,6 +36,7 @@ def free_subnets(
     """Yield the subnets of ``pool`` with this prefix length that overlap no taken network, lowest first."""
     if prefix < pool.prefixlen:
         return
+    # Filtered once, because a /16 pool has 4096 candidates to compare with each network.
     relevant = [network for network in taken if network.overlaps(pool)]
     for candidate in pool.subnets(new_prefix=prefix):
         if not any(candidate.overlaps(network) for network in relevant):
@@ -44,6 +47,7 @@ def host_routes(table: Path = Path("/proc/net/route")) -> list[IPv4Network]:
     """Return the destinations of the host's IPv4 routes except the default route (proc_net(5): little-endian hex)."""
     rows = [line.split() for line in table.read_text().splitlines()[1:]]
     routes = [IPv4Network((_address(row[1]), str(_address(row[7]))), strict=False) for row in rows if len(row) > 7]
+    # The default route overlaps every subnet and would leave none free.
     return [route for route in routes if route.prefixlen > 0]
 
 

@@ -30,6 +30,7 @@ def route_socket() -> socket.socket:
 
 async def changes(
     *,
+    # Longer pauses delay repairs by seconds: each repair causes messages itself, which postpone the next comparison.
     quiet: float = 0.5,
     at_most: float = 1.5,
     safety: float = 60.0,
@@ -50,6 +51,7 @@ async def changes(
                     await _until_quiet(changed, quiet, at_most)
                 yield
         finally:
+            # Before the socket is closed: its number may then belong to another file of the loop.
             loop.remove_reader(messages)
 
 

@@ -24,11 +24,13 @@ async def run(arguments: Sequence[str], text: str = "", keep: Collection[int] = 
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             pass_fds=tuple(keep),
+            # A fixed path: the PATH of many users and services lacks the sbin folders, where ip is.
             env={"PATH": _SYSTEM_PATH},
         )
     except FileNotFoundError as error:
         message = f"{error.filename} is not installed on this host: install iproute2 and util-linux"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
+    # Messages name the program that failed, not nsenter in front of it.
     name = next((word for word in arguments if word in ("ip", "mount", "umount")), arguments[0])
     output, complaint = await _finished(process, text, name)
     if process.returncode:
@@ -43,6 +45,7 @@ async def _finished(process: asyncio.subprocess.Process, text: str, name: str) -
     except TimeoutError as error:
         raise errors.Retry(reasons.STEP_FAILED, f"{name} did not finish within {_SECONDS} s") from error
     finally:
+        # The timeout only ends our waiting: the program would go on and change links behind our back.
         if process.returncode is None:
             process.kill()
             await process.wait()

@@ -84,5 +84,7 @@ def name_servers(desired_interfaces: Iterable[DesiredInterface]) -> tuple[str, .
 
 
 def _mac(interface: runtimes.Interface, identity: tuple[str, str, str], known: Mapping[str, str]) -> str:
+    # What the LAN knows already comes before the derivation, which depends on the install id.
     given = interface.mac_address or known.get(interface.name)
+    # In lower case, as the kernel prints it: links are found by comparing these texts.
     return (given or addresses.derived_mac(*identity, interface.name)).lower()

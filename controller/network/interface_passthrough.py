@@ -75,6 +75,7 @@ class InterfacePassthrough:
         async with self._one_at_a_time:
             passthrough = (await self.passthroughs()).get(name)
             if passthrough is None or not await _in_place(passthrough, process):
+                # A record without the interface: a previous run's namespace holds it, or a crash came before the move.
                 if passthrough:
                     await self._return_to_host(passthrough)
                 passthrough = await _read_configuration(name, owner)
@@ -82,6 +83,7 @@ class InterfacePassthrough:
                 async with Namespace(process) as namespace:
                     await namespace.move_in(name, _temporary(passthrough))
                 log.info("Moved the interface %s into %s", name, owner[1])
+            # Also for an interface that is in place: a crash may have come between the move and the rename.
             async with Namespace(process) as namespace:
                 await _settle(namespace, passthrough)
 
@@ -136,6 +138,7 @@ class InterfacePassthrough:
         """Mount the namespace and record the interface's configuration."""
         await asyncio.to_thread(self._write, passthrough)
         await commands.run(["mount", "--bind", f"/proc/{process.pid}/ns/net", str(self._mount(passthrough.name))])
+        # The mount goes by path, and the pid may be another process's by now: verify what was mounted.
         if not await asyncio.to_thread(_is_held, self._mount(passthrough.name), process):
             await commands.run(["umount", str(self._mount(passthrough.name))])
             raise errors.Retry(reasons.STEP_FAILED, "The container exited in the meantime; the step is retried")
@@ -159,6 +162,7 @@ class InterfacePassthrough:
 
     def _write(self, passthrough: Passthrough) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A bind mount needs an existing file as its target.
         self._mount(passthrough.name).touch(mode=0o600)
         files.write_secret(self._record(passthrough.name), json.dumps(asdict(passthrough)).encode())
 
@@ -176,6 +180,7 @@ def _passthrough(path: Path) -> Passthrough | None:
         document["addresses"] = tuple(map(tuple, document["addresses"]))
         return Passthrough(**document)
     except (OSError, ValueError, KeyError, TypeError):
+        # An unreadable record must not prevent the return of the other interfaces.
         log.warning("Cannot read the passthrough record %s", path.name)
         return None
 
@@ -202,6 +207,7 @@ async def _read_configuration(name: str, owner: tuple[str, str]) -> Passthrough:
     if not interfaces.index(name):
         raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {name} now: plug it in")
     (entry,) = json.loads(await commands.run(["ip", "-json", "address", "show", "dev", name]))
+    # The kernel creates the IPv6 address of link scope itself when the interface comes up.
     given = [info for info in entry.get("addr_info", ()) if info.get("scope") != "link"]
     return Passthrough(
         name=name,
@@ -223,6 +229,7 @@ async def _restore(passthrough: Passthrough) -> bool:
     ]
     for address, broadcast in passthrough.addresses:
         detail = f" broadcast {broadcast}" if broadcast else ""
+        # Not "add", which would fail for the addresses that an interrupted return has set already.
         lines.append(f"address replace {address}{detail} dev {passthrough.name}")
     try:
         await commands.run(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
@@ -250,6 +257,7 @@ async def _settle(namespace: Namespace, passthrough: Passthrough) -> None:
     if link is None:
         return
     if link.name == _temporary(passthrough):
+        # An altname occupies a name as well: the kernel refuses to give it to another link.
         taken = {name for other in links for name in (other.name, *other.alternative_names)}
         name = passthrough.name if passthrough.name not in taken else f"{passthrough.name[:_LONGEST_NAME]}{_SUFFIX}"
         await namespace.apply([("link", "set", "dev", link.name, "name", name), ("link", "set", "dev", name, "up")])
@@ -258,6 +266,7 @@ async def _settle(namespace: Namespace, passthrough: Passthrough) -> None:
 
 
 def _find(links: Sequence[Link], passthrough: Passthrough) -> Link | None:
+    # A spec can give one of our macvlan links the MAC address of the NIC.
     return next(
         (link for link in links if link.mac_address == passthrough.mac_address and link.kind != "macvlan"), None
     )

@@ -104,6 +104,7 @@ class HostInterfaces:
 
     def is_up(self, name: str) -> bool:
         """Return whether it exists and is administratively up (it may still have no carrier)."""
+        # exists() first: it accepts no slash, so a name from a spec cannot lead out of the folder.
         return self.exists(name) and bool(_flags(self._sys_class_net / name) & _IFF_UP)
 
     def is_internal(self, name: str) -> bool:
@@ -169,6 +170,7 @@ def default_gateways(routes: Path = Path("/proc/net/route")) -> dict[str, str]:
     best: dict[str, tuple[int, str]] = {}
     for line in routes.read_text().splitlines()[1:]:
         name, destination, gateway, flags, _, _, metric, mask, *_ = line.split()
+        # A default route over a point-to-point link has no gateway that a runtime could use.
         wanted = _RTF_UP | _RTF_GATEWAY
         if int(destination, 16) or int(mask, 16) or int(flags, 16) & wanted != wanted:
             continue
@@ -201,6 +203,7 @@ def _describe(path: Path, addresses: list[IPv4Interface], gateway: str) -> HostI
         mac_address = (path / "address").read_text().strip()
         kind = _kind(path)
     except OSError:
+        # Gone, or no interface at all: the bonding driver puts the file bonding_masters there.
         return None
     if flags & _IFF_LOOPBACK or kind == "macvlan":
         return None
@@ -238,6 +241,7 @@ def _kind(path: Path) -> str:
     uevent = dict(line.split("=", 1) for line in (path / "uevent").read_text().splitlines() if "=" in line)
     if kind := _KINDS.get(uevent.get("DEVTYPE", "")):
         return kind
+    # Before the check for a device, which a Wi-Fi NIC has as well.
     if (path / "wireless").exists() or (path / "phy80211").exists():
         return "wifi"
     if (path / "device").exists():

@@ -13,6 +13,7 @@ from ipaddress import IPv4Interface
 from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Command, Link, Snapshot
 
+# With eight digits exactly the 15 characters that the kernel allows (IFNAMSIZ).
 _TEMPORARY = "edgetmp"
 _ENGINE_NAME = re.compile(r"eth[0-9]+")
 
@@ -29,6 +30,7 @@ def _route_fault(snapshot: Snapshot, wanted: Sequence[DesiredInterface], found: 
     route = default_route(wanted)
     if route and route[1] not in found and snapshot.default_routes != (route,):
         return {route[1]: f"the default route does not use the gateway {route[0]}"}
+    # Engines before 25 add a default route over the internal network.
     if wanted and route is None and snapshot.default_routes and wanted[0].name not in found:
         return {wanted[0].name: "there is a default route, but no gateway"}
     return {}
@@ -104,6 +106,7 @@ def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: boo
     """
     # First free all names, then assign them: two links may swap their names.
     targets = {link.name for link in wanted}
+    # An altname is a name, too: the kernel would refuse the renames below.
     cleared = [
         _forget(link.name, alias) for link in snapshot.links for alias in link.alternative_names if alias in targets
     ]
@@ -117,6 +120,7 @@ def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: boo
         if link is None or link.name == desired.name:
             continue
         passing = temporary_name(desired.mac_address)
+        # Links that we created, and those that a crash left half-way, have this name already.
         if link.name != passing:
             aside.append(_rename(link.name, passing, live=live))
         into_place.append(_rename(passing, desired.name, live=live))
@@ -147,6 +151,7 @@ def _rename(old: str, new: str, *, live: bool) -> list[Command]:
     rename: Command = ("link", "set", "dev", old, "name", new)
     if live:
         return [rename]
+    # Going down drops the link's routes; addressing() sets them afterwards.
     return [("link", "set", "dev", old, "down"), rename, ("link", "set", "dev", new, "up")]
 
 

@@ -15,6 +15,7 @@ from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Namespace
 
+# 12 s: on a busy machine the kernel takes seconds to remove the namespace of the previous run.
 _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 
@@ -33,7 +34,9 @@ async def reconcile_links(
         if not surplus and not faults:
             return []
         await namespace.apply(surplus)
+        # A fresh snapshot: a link that was just removed from a wrong parent is missing now.
         for link in link_plan.missing(await namespace.snapshot(), wanted):
+            # Under a temporary name: a link of the engine may have the desired one until the renames.
             await namespace.add_macvlan(link_plan.temporary_name(link.mac_address), link.parent, link.mac_address)
         await _rename(namespace, wanted)
         await _give_addresses(namespace, wanted)
@@ -53,6 +56,7 @@ async def _give_addresses(namespace: Namespace, wanted: Sequence[DesiredInterfac
         try:
             await namespace.apply(link_plan.addressing(await namespace.snapshot(), wanted))
         except errors.Retry as error:
+            # A macvlan link cannot come up while another one on its parent has the same MAC address.
             if "already in use" not in str(error) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
                 raise
         else:

@@ -88,15 +88,18 @@ class Namespace:
 
     async def add_macvlan(self, name: str, parent: str, mac_address: str) -> None:
         """Create a macvlan link on the host's ``parent``, directly in this namespace."""
+        # Created inside at once: a crash between creation and move would leave it on the host.
         where = f"link add name {name} link {parent} netns {self._path} address {mac_address}"
         await self._ip(f"{where} type macvlan mode bridge\n", inside=False)
 
     async def move_in(self, name: str, temporary: str) -> None:
         """Move a host link into this namespace under the free name ``temporary``; it is down afterwards."""
+        # One command: a move under its own name fails if the engine uses that name inside.
         await self._ip(f"link set dev {name} netns {self._path} name {temporary}\n", inside=False)
 
     async def move_out(self, name: str, new_name: str) -> None:
         """Move a link from here to the host under this name; it is down afterwards."""
+        # nsenter changes only the network namespace, so /proc still shows our process, and with it the host's network.
         await self._ip(f"link set dev {name} netns /proc/{os.getpid()}/ns/net name {new_name}\n", inside=True)
 
     @property
@@ -105,6 +108,7 @@ class Namespace:
 
     async def _ip(self, batch: str, *, inside: bool) -> str:
         enter = ["nsenter", f"--net={self._path}"] if inside else []
+        # The programs open the path in their own process, so they must inherit the descriptor.
         return await commands.run([*enter, *_IP], batch, [self._descriptor])
 
 

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _VLAN_NAME = re.compile(r"(?P<lower>[^/\s]+)\.(?P<number>[1-9][0-9]{0,3})")
 _LAST_VLAN = 4094  # IEEE 802.1Q: 4095 is reserved
+# What ip prints when the kernel lacks 8021q: trying again would not load the module.
 _NO_VLANS = re.compile("unknown device type|not supported", re.IGNORECASE)
 
 
@@ -92,6 +93,7 @@ class Parents:
         await asyncio.to_thread(self._require_lans, asked)
         async with self._one_at_a_time:
             for name in asked:
+                # Checked under the lock: a removal may have been about to delete what a check before it saw.
                 if wanted := self._creatable(name):
                     await self._make(name, wanted)
 
@@ -131,6 +133,7 @@ class Parents:
                 f"The kernel cannot create the VLAN {name}: load its module (modprobe 8021q) or create it yourself"
             )
             raise errors.Stalled(reasons.VLAN_UNSUPPORTED, message) from error
+        # Marked before it is used: without the mark nobody would ever remove it.
         await commands.run(["ip", "link", "set", "dev", name, "alias", self._mark])
         await commands.run(["ip", "link", "set", "dev", name, "up"])
         log.info("Created the VLAN interface %s", name)

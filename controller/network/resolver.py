@@ -14,6 +14,7 @@ from controller import errors
 from controller.api import reasons
 from controller.container_root import PROC, Process, folder, regular_file
 
+# The runtime decides how long its file is.
 _LIMIT = 64 * 1024
 _FOLDER, _NAME = PurePosixPath("/etc"), "resolv.conf"
 

@@ -50,6 +50,7 @@ def inside(process: Process, work: Callable[[], T]) -> T:
 def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> None:
     """Attach a filter to the socket so that only matching packets arrive; replaces any previous filter."""
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    # The kernel copies the program during the call; native alignment is that of struct sock_fprog.
     buffer = ctypes.create_string_buffer(code)
     packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
 

@@ -26,6 +26,7 @@ class Changes:
 
     def __init__(self, api: ApiClient, install_id: str) -> None:
         self._pods = pods(api, install_id)
+        # Events carry no labels of ours, so all warnings about pods are followed.
         self._warnings = Informer(api, core_kinds.EVENTS, field_selector=_WARNINGS)
         self._install_id = install_id
         self._known: dict[str, Identity] = {}  # by uid of the pod, to look up the runtime of an event
@@ -41,6 +42,7 @@ class Changes:
     async def _follow_pods(self, pending: PendingSet[Identity | Contact]) -> None:
         async for change in self._pods.changes():
             if isinstance(change, Listing):
+                # Pods that disappeared while the watch was lost are in no event.
                 self._known.clear()
                 pending.add(Contact.CONNECTED)
             for identity in self._identities(change):

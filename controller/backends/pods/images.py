@@ -51,6 +51,7 @@ class Images:
             await self._api.create(core_kinds.PODS, _body(target, name, node))
             return await self._outcome(target, name)
         finally:
+            # Also when the pass is cancelled, which is how a pull is aborted.
             await self._workloads.delete(core_kinds.PODS, identity, name)
 
     async def _outcome(self, target: Target, name: str) -> str:
@@ -73,12 +74,14 @@ def _is_decided(pod: Pod | None) -> bool:
     if pod is None or readings.program(pod).image_id:
         return True
     found = readings.blocker(pod, ())
+    # Other failures say nothing about the image, and the kubelet retries by itself.
     return found.kind == "stalled" or (found.kind == "retry" and found.reason in _PULL_REASONS)
 
 
 def _body(target: Target, name: str, node: str) -> dict[str, Any]:
     """The pull pod. An image without /bin/true is fine, too: the command fails only after the pull."""
     spec, described = target.spec, naming.metadata(target, name)
+    # Without the label of the device, by which the runtime's Service would select this pod.
     described["labels"] = naming.install_labels(target.identity.install_id) | {names.ROLE_LABEL: PULL}
     container = {
         "name": PULL,
@@ -90,6 +93,7 @@ def _body(target: Target, name: str, node: str) -> dict[str, Any]:
     return {
         "metadata": described,
         "spec": {
+            # Past the scheduler: it would refuse a cordoned node, on which the runtime's pod runs all the same.
             "nodeName": node,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,

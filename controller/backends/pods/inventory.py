@@ -19,6 +19,7 @@ class Group(NamedTuple):
     word: str
 
 
+# Workloads first, or a pod could be created again without its networks.
 _GROUPS = (
     Group(core_kinds.STATEFUL_SETS, "container"),
     Group(core_kinds.SERVICES, "network"),
@@ -51,6 +52,7 @@ class Inventory:
         for group in _groups(volumes):
             for line, body in await self._lines(group):
                 described = body["metadata"]
+                # By uid: since the list, somebody may have created another object with this name.
                 await self._api.delete(group.kind, described["name"], described["namespace"], uid=described["uid"])
                 removed.append(line)
         return removed

@@ -40,6 +40,7 @@ class Lifecycle:
         """Scale to one pod, without waiting for its start."""
         owner = await self._own(target)
         await self._workloads.ensure_dependencies(target)
+        # Before the scale, which creates the pod from the template.
         await self._workloads.update_template(target)
         await self._workloads.scale(owner, 1)
 
@@ -76,6 +77,7 @@ class Lifecycle:
         """Change CPU and memory limits of the running pod and of later ones. Raises errors.Stalled."""
         owner = await self._own(target)
         desired = manifests.resources(target.spec.resources)
+        # The template first: a pod that the cluster creates in between has the new limits already.
         await self._workloads.patch(
             core_kinds.STATEFUL_SETS, owner, [_replaced(f"{manifests.CONTAINER_PATH}/resources", desired)]
         )
@@ -101,6 +103,7 @@ class Lifecycle:
         """Stop and remove the workload, and the claims of volumes with reclaimPolicy Delete."""
         owner = target.identity
         if await self._workloads.stateful_set(owner):
+            # Deleting the StatefulSet alone would not wait for the end of its pod.
             await self.stop(target)
             await self._workloads.delete(core_kinds.STATEFUL_SETS, owner)
         for volume in target.spec.volumes:
@@ -161,4 +164,5 @@ def _started(pod: Pod | None) -> bool:
 
 
 def _replaced(path: str, value: Any) -> dict[str, Any]:
+    # "add" sets an existing member as well; "replace" fails for a missing one (RFC 6902 section 4).
     return {"op": "add", "path": path, "value": value}

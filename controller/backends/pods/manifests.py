@@ -77,6 +77,7 @@ def claims(target: Target) -> list[dict[str, Any]]:
 
 
 def _pod_labels(target: Target) -> dict[str, str]:
+    # Only what identifies the runtime: the selector of a StatefulSet is immutable.
     found = naming.labels(target.identity)
     return {name: found[name] for name in (names.INSTALL_LABEL, names.DEVICE_LABEL)}
 
@@ -90,6 +91,7 @@ def template(target: Target, image: str) -> dict[str, Any]:
             "containers": [_container(target, image)],
             "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
             "automountServiceAccountToken": False,
+            # Otherwise each Service of the namespace adds variables to the program's environment.
             "enableServiceLinks": False,
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
             "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
@@ -171,6 +173,7 @@ def _control(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
     port = spec.control_port.port
     return {
         "ports": [{"name": "control", "containerPort": port}],
+        # No liveness probe: a program that does not answer may still control its plant.
         "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": READINESS_SECONDS},
     }
 
@@ -184,6 +187,7 @@ def _volume(target: Target, volume: runtimes.Volume) -> dict[str, Any]:
 
 def _name_servers(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
     """The plant's name servers if the spec has any, else the cluster's."""
+    # The API refuses a pod with more than three name servers.
     servers = list(dict.fromkeys(server for interface in spec.interfaces for server in interface.dns))[:3]
     return {"dnsPolicy": "None", "dnsConfig": {"nameservers": servers}} if servers else {"dnsPolicy": "ClusterFirst"}
 
@@ -191,6 +195,7 @@ def _name_servers(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
 def _placement(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
     if not spec.node_name:
         return {}
+    # Not spec.nodeName, which bypasses the scheduler: a full node would reject the pod instead of making it wait.
     field = {"key": "metadata.name", "operator": "In", "values": [spec.node_name]}
     terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
     return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}

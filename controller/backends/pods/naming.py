@@ -79,6 +79,7 @@ def owner_references(target: Target) -> list[dict[str, Any]]:
         "name": target.name,
         "uid": target.uid,
         "controller": True,
+        # True requires the right to update finalizers of Runtimes (OwnerReferencesPermissionEnforcement).
         "blockOwnerDeletion": False,
     }
     return [owner]

@@ -47,6 +47,7 @@ class Observer:
         self, target: Target, workload: dict[str, Any], pod: Pod | None, service: dict[str, Any] | None
     ) -> Observed:
         desired = workload["spec"]["template"]
+        # Of the pod if there is one: with OnDelete the template may already be a newer one.
         given = pod.annotations if pod else desired["metadata"].get("annotations") or {}
         program = readings.program(pod) if pod else readings.Program(_without_pod(workload))
         running, image = program.state == "running", _image(given, program)
@@ -78,6 +79,7 @@ class Observer:
 
     async def _blocker(self, pod: Pod | None, state: str) -> Blocker | None:
         """Why it does not run although it should, still exists although it should not, or is in an unknown state."""
+        # First, because what a silent node reported last proves nothing.
         if pod and pod.node and not pod.ready and (message := await self._workloads.unreachable_reason(pod.node)):
             return Blocker(reasons.NODE_AWAY, message)
         if state == readings.STARTING:

@@ -17,6 +17,7 @@ STARTING, REMOVING = "starting", "removing"
 
 
 MEANINGS = (
+    # The specific texts first: a kubelet puts ErrImagePull in front of whatever the registry said.
     *PULLS,
     Meaning(r"InvalidImageName|couldn't parse image", reasons.SPEC_IMPOSSIBLE, CHECK_IMAGE),
     Meaning(r"ErrImageNeverPull|pull.*not found", reasons.IMAGE_NOT_FOUND, CHECK_IMAGE),
@@ -123,6 +124,7 @@ def program(pod: Pod) -> Program:
     """The state of the pod's program."""
     status: Mapping[str, Any] = next(iter(pod.status.get("containerStatuses") or ()), {})
     state = status.get("state") or {}
+    # While a program waits for its restart, its last exit is only in lastState.
     end = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     facts: dict[str, Any] = {
         "started_at": (state.get("running") or {}).get("startedAt", ""),
@@ -133,6 +135,7 @@ def program(pod: Pod) -> Program:
         "image_id": status.get("imageID") or "",
         "waiting": state.get("waiting") or {},
     }
+    # Also while its program still runs: a pod that is being deleted must not count as running.
     if pod.terminating:
         return Program(REMOVING, **facts)
     if "running" in state:
@@ -154,6 +157,7 @@ def blocker(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Blocker:
 def pin(reference: str, image_id: str) -> str:
     """The running image in a form that can be pulled; the reference itself if the node has no digest for it."""
     repository = reference.partition("@")[0]
+    # Only in the last part: a colon before it belongs to the registry's port.
     repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
     found = _DIGEST.search(image_id)
     return f"{repository}@{found[0].partition('@')[2]}" if found else reference
@@ -162,6 +166,7 @@ def pin(reference: str, image_id: str) -> str:
 def _status_message(pod: Pod) -> str:
     waiting = program(pod).waiting
     reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
+    # These reasons only say that it starts; what it waits for is in its events.
     if reason not in ("", "ContainerCreating", "PodInitializing"):
         return f"{reason}: {message}" if message else reason
     scheduled = pod.condition("PodScheduled")
@@ -172,6 +177,7 @@ def _status_message(pod: Pod) -> str:
 
 def _newest_warning(events: Sequence[Mapping[str, Any]]) -> str:
     warnings = [event for event in events if event.get("type") == "Warning"]
+    # Events of the newer API (events.k8s.io) have no lastTimestamp.
     newest = max(
         warnings, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={}
     )

@@ -55,19 +55,24 @@ class Replacement:
             return
         uid, _, revision = note.partition("/")
         pod = await self._workloads.pod(target.identity)
+        # After a crash it may be gone already, and its successor must not be deleted.
         if pod is not None and pod.uid == uid:
             await self._lifecycle.delete_pod(target, pod)
+        # A Runtime that was stopped meanwhile has no pod to wait for.
         if workload["spec"].get("replicas"):
             await self._settle(target, uid, revision)
         await self._workloads.forget_predecessor(target.identity)
+        # Last, because a rollback needs the definitions of the old pod.
         await self._remove_stale_networks(target)
 
     async def _settle(self, target: Target, uid: str, revision: str) -> None:
         failure, pod = await self._failure(target, uid)
+        # A crash during a rollback: the template is the old one again, and its pod is the one that runs.
         went_back = pod is not None and pod.revision == revision
         if failure and not went_back:
             await self._go_back(target, pod, f"{uid}/{revision}", revision)
         if failure or went_back:
+            # Before the error, or the next pass would finish the same replacement again.
             await self._workloads.forget_predecessor(target.identity)
             message = f"The new pod did not run and the old one was started again: {failure or 'see its events'}"
             raise errors.Stalled(reasons.REPLACE_FAILED, message)
@@ -102,6 +107,7 @@ class Replacement:
         if old is None:
             raise errors.Stalled(reasons.REPLACE_FAILED, f"ControllerRevision {revision} is gone: correct the spec")
         log.warning("The new pod does not run, rolling back", extra={"runtime": target.name})
+        # The annotation stays, so that after a crash finish() recognises the rollback.
         await self._workloads.set_template(target.identity, old, note)
         if pod is not None:
             await self._lifecycle.delete_pod(target, pod)
@@ -117,6 +123,7 @@ class Replacement:
 
 def _runs(pod: Pod) -> bool:
     program = readings.program(pod)
+    # The kubelet restarts a failing program, which then runs again for a moment.
     return program.state == "running" and not program.restart_count
 
 

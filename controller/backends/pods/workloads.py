@@ -83,6 +83,7 @@ class Workloads:
             try:
                 await self._make(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target, definition)
             except errors.NotFoundError as error:
+                # A create is answered with 404 if the cluster does not know the kind.
                 raise errors.Stalled(reasons.MULTUS_MISSING, multus.MISSING) from error
         service = manifests.service(target)
         made = await self._make(core_kinds.SERVICES, target, service)
@@ -103,6 +104,7 @@ class Workloads:
 
     async def set_template(self, identity: Identity, template: dict[str, Any], predecessor: str) -> None:
         """Set the workload's template and its predecessor annotation atomically; the running pod is unaffected."""
+        # A JSON patch, because a merge patch would keep fields that the new template leaves out.
         patch: Patch = [
             {"op": "add", "path": "/spec/template", "value": template},
             {"op": "add", "path": f"/metadata/annotations/{escaped(names.PREDECESSOR)}", "value": predecessor},
@@ -161,6 +163,7 @@ class Workloads:
     async def _make(self, kind: Kind, target: Target, body: dict[str, Any]) -> dict[str, Any]:
         """Create the object unless it exists. Raises errors.Stalled(NAME_TAKEN) when the existing one is not ours."""
         try:
+            # Created without a look before: another writer could create it in between.
             return await self._api.create(kind, body)
         except errors.AlreadyExistsError:
             name = body["metadata"]["name"]

@@ -50,6 +50,7 @@ class AddressGuard:
         self._clock = clock
         self._listeners = Listeners(self._on_claim)
         self._guarded: dict[tuple[str, str], frozenset[GuardedAddress]] = {}
+        # Not a set: two probes of one address may overlap, and the first to end must not stop the other.
         self._probed: list[GuardedAddress] = []
         # Time and MAC of the last claim by another machine.
         self._answered: dict[GuardedAddress, tuple[float, bytes]] = {}
@@ -67,6 +68,7 @@ class AddressGuard:
         """Watch for other machines with a runtime's addresses; pass none for a runtime that does not run."""
         device, wanted = (namespace, device_id), frozenset(addresses)
         before = self._guarded.get(device, frozenset())
+        # A parent that was away has lost its socket, so even unchanged addresses may have to be watched again.
         if not self._enabled or (
             wanted == before and all(self._listeners.is_listening(each.parent) for each in wanted)
         ):
@@ -97,6 +99,7 @@ class AddressGuard:
             for own in wanted:
                 self._probed.remove(own)
             self._listen()
+        # Only answers since the beginning count: an earlier claim may be that of a machine that has left.
         answers = {own: self._answered.get(own, (began - 1, b"")) for own in wanted}
         return {own: mac.hex(":") for own, (when, mac) in answers.items() if when >= began}
 
@@ -118,6 +121,7 @@ class AddressGuard:
         disputed = list(self._conflicts)
         still = await self.probe(disputed)
         for own in disputed:
+            # The runtime may have given up the address during the probe.
             if own not in still and own in self._conflicts:
                 del self._conflicts[own]
                 log.info("No other machine uses %s on %s any more", own.address, own.parent)

@@ -49,6 +49,7 @@ class Listeners:
         try:
             arp = ArpSocket(parent)
         except OSError as error:
+            # No warning: a missing parent shows in the condition of the runtimes on it.
             log.debug("Cannot open an ARP socket on %s: %s", parent, error.strerror)
             return None
         self._sockets[parent] = arp
@@ -57,6 +58,7 @@ class Listeners:
 
     def _drop(self, parent: str) -> None:
         arp = self._sockets.pop(parent)
+        # Before the close: the number may then belong to another file of the loop.
         asyncio.get_running_loop().remove_reader(arp.fileno())
         arp.close()
 
@@ -64,6 +66,7 @@ class Listeners:
         try:
             claims = self._sockets[parent].receive()
         except OSError:
+            # The interface is gone: when it is back, listen() opens a socket only where there is none.
             self._drop(parent)
             return
         for claim in claims:

@@ -15,6 +15,7 @@ from controller.network.arp import packets
 from controller.network.arp.packets import ArpClaim
 from controller.network.desired_interface import DesiredInterface
 
+# Packets read before the event loop runs other callbacks: a flood of ARP must not hold it up.
 _AT_ONCE = 32
 _ATTEMPTS, _SECONDS = 3, 0.4  # of a question
 # RFC 5227 waits two seconds between announcements; that is too long within a reconcile pass.
@@ -26,6 +27,7 @@ class ArpSocket:
 
     def __init__(self, parent: str) -> None:
         self._parent = parent
+        # With protocol 0 nothing arrives before the filter is attached.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
             self.listen(())

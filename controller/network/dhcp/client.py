@@ -62,6 +62,7 @@ class LeaseClient:
         self._process = os.pidfd_open(self.link.process.pid)
         opening = asyncio.ensure_future(asyncio.to_thread(open_link, self.link.process, self.link.name))
         try:
+            # Shielded: the thread opens the socket in any case, and its result must not get lost.
             opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
             self.close()
@@ -75,6 +76,7 @@ class LeaseClient:
             return
         self._socket = opened
         loop = asyncio.get_running_loop()
+        # A pidfd becomes readable when its process ends (pidfd_open(2)).
         loop.add_reader(self._process, self._ended)
         loop.add_reader(opened.fileno(), self._readable)
         self._act(self.machine.start(self._clock()))
@@ -116,6 +118,7 @@ class LeaseClient:
     def _act(self, answers: Iterable[Send]) -> None:
         for answer in answers:
             self._send(answer)
+        # Sending may have closed the client.
         if self._socket is None:
             return
         self._set_timer()

@@ -31,6 +31,7 @@ def wrap(payload: bytes, source: IPv4Address, destination: IPv4Address) -> bytes
     length = _UDP.size + len(payload)
     pseudo = source.packed + destination.packed + struct.pack("!HH", _UDP_PROTOCOL, length)
     udp = _UDP.pack(CLIENT_PORT, SERVER_PORT, length, 0)
+    # A UDP checksum of 0 means that there is none, so a computed 0 is sent as all ones (RFC 768).
     udp = _UDP.pack(CLIENT_PORT, SERVER_PORT, length, _checksum(pseudo + udp + payload) or 0xFFFF)
     fields = (0x45, 0x10, _IP.size + length, 0, 0x4000, 64, _UDP_PROTOCOL)
     head = _IP.pack(*fields, 0, source.packed, destination.packed)
@@ -51,6 +52,7 @@ def unwrap(packet: bytes) -> bytes:
     if len(packet) < total:
         return b""
     _, port, length, _ = _UDP.unpack(packet[header : header + _UDP.size])
+    # The shorter length counts: Ethernet pads short packets, and a header may claim more than there is.
     return packet[header + _UDP.size : min(total, header + length)] if port == CLIENT_PORT else b""
 
 

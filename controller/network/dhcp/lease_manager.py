@@ -86,9 +86,11 @@ class LeaseManager:
         if former is not None:
             if former.alive and former.link == link:
                 return
+            # Its socket keeps the namespace of the previous run, and with it the MAC address on the parent.
             former.close()
         known = await self._remembered(key, former)
         made = LeaseClient(link, Machine(client, known, self._random_number), lambda: self._changed.add(key))
+        # Registered before it starts, so that forget() and close() reach a client whose socket is being opened.
         self._clients[key] = made
         try:
             await made.start()
@@ -116,6 +118,7 @@ class LeaseManager:
 
     async def _remembered(self, key: LeaseKey, former: LeaseClient | None) -> Lease | None:
         """Return the lease of the previous run, in the client's clock."""
+        # Memory before disk: the disk may have been full, and its times are those of a clock that can be set.
         if former is not None and former.machine.lease is not None:
             return former.machine.lease
         document = await asyncio.to_thread(self._read, key)
@@ -139,6 +142,7 @@ class LeaseManager:
             self._written[key] = lease
 
     def _path(self, key: LeaseKey) -> Path:
+        # A hash, because no part of a key may lead out of the directory.
         return self._directory / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.json"
 
     def _put(self, key: LeaseKey, content: bytes) -> bool:
@@ -146,6 +150,7 @@ class LeaseManager:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.write_secret(self._path(key), content)
         except OSError as error:
+            # The address works without the file; a failed write must not end the stream of changes.
             log.warning("Cannot store a lease (%s): the address may change after a power cut", error.strerror)
             return False
         return True

@@ -68,6 +68,7 @@ def from_acknowledgement(message: Message, now: float, server_mac: bytes, before
         obtained=before.obtained if before is not None and same else now,
         renewed=now,
         duration=duration,
+        # 4/7 of T2, by default 7/8 of the lease, is half of the lease.
         renew_after=_within(message.number(messages.RENEWAL_SECONDS), rebind, 4 / 7),
         rebind_after=rebind,
         gateway=next((router for router in message.addresses(messages.ROUTER) if _is_gateway(router, address)), None),
@@ -90,6 +91,7 @@ def _prefix(message: Message) -> int:
     masks = message.addresses(messages.SUBNET_MASK)
     if masks:
         bits = f"{int(masks[0]):032b}"
+        # A mask with a one after a zero corresponds to no prefix length.
         if "01" not in bits:
             return bits.count("1")
     first = message.your_address.packed[0]
@@ -103,6 +105,7 @@ def to_document(lease: Lease) -> dict[str, Any]:
         "server": str(lease.server),
         "obtained": lease.obtained,
         "renewed": lease.renewed,
+        # JSON has no number for infinity.
         "duration": None if lease.duration == INFINITE else lease.duration,
         "renewAfter": None if lease.duration == INFINITE else lease.renew_after,
         "rebindAfter": None if lease.duration == INFINITE else lease.rebind_after,

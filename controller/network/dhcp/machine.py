@@ -97,6 +97,7 @@ class Machine:
             return []
         if self.state is State.SELECTING:
             return self._offered(message, now)
+        # Nothing was asked: what comes now, also a NAK, is late or forged.
         if self.state is State.BOUND:
             return []
         if message.kind == messages.NAK:
@@ -113,6 +114,7 @@ class Machine:
         if self.lease is not None:
             return self._renew_or_expire(self.lease, now)
         if self._sent >= _SILENCE:
+            # REFUSED and EXPIRED stay: they say more, and settled depends on them.
             self.problem = self.problem or LeaseProblem.SILENT
         if self.state is State.REBOOTING and self._sent >= _REBOOT_REQUESTS:
             return self._fall_back_to_remembered(now)
@@ -134,6 +136,7 @@ class Machine:
                 return []
         elif self.lease is not None or self._remembered is not None:
             self.problem = LeaseProblem.REFUSED
+        # Also the remembered one: requested again, it would be refused again.
         self.lease = self._remembered = None
         return self._enter(State.SELECTING, now)
 
@@ -158,6 +161,7 @@ class Machine:
         if known is None or known.expires <= now:
             return self._enter(State.SELECTING, now)
         self.lease, self.problem = known, LeaseProblem.UNRENEWED
+        # REBINDING asks by broadcast, because any server may confirm the lease.
         return self._enter(State.REBINDING, now)
 
     def _enter(self, state: State, now: float) -> list[Send]:
@@ -178,11 +182,13 @@ class Machine:
     def _wait(self, now: float) -> float:
         """Return the seconds until retransmission, with jitter: after a power cut a whole plant asks at once."""
         if self.lease is None:
+            # The exponent is bounded, because the count grows as long as the server is silent.
             doubled = _FIRST_WAIT * (1 << min(self._sent - 1, 10))
             return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._random_number())
         rebind = self.lease.renewed + self.lease.rebind_after
         renewing = self.state is State.RENEWING
         end, longest = (rebind, _LONGEST_RENEWAL_WAIT) if renewing else (self.lease.expires, _LONGEST_REBINDING_WAIT)
+        # Never beyond T2 or the end of the lease, when something else is due.
         return min(max((end - now) / 2, _SHORTEST_RENEWAL_WAIT), longest, end - now)
 
     def _send(self, now: float) -> Send:
@@ -191,12 +197,14 @@ class Machine:
         message = Message(
             kind, self._transaction, self._client.mac, used, seconds=int(now - self._began), options=self._options()
         )
+        # A packet socket does no ARP, so a renewal goes to the MAC address that the last answer came from.
         if self.state is State.RENEWING and self.lease is not None and self.lease.server_mac:
             return Send(message, self.lease.server, self.lease.server_mac)
         return Send(message)
 
     def _options(self) -> dict[int, bytes]:
         """Return the options by RFC 2131 table 5: which address and server belong in which message."""
+        # Type 1 is Ethernet (RFC 2132 section 9.14).
         options = {messages.CLIENT_ID: b"\x01" + self._client.mac}
         if self._client.host_name:
             options[messages.HOST_NAME] = self._client.host_name.encode()

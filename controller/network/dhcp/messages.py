@@ -36,11 +36,13 @@ class Message:
 
     def encode(self) -> bytes:
         """Encode a client's message."""
+        # No broadcast flag: a packet socket receives answers to an address that the link does not have yet.
         head = _FIXED.pack(
             *(_BOOTREQUEST, _ETHERNET, _MAC_LENGTH, 0, self.transaction, min(self.seconds, 0xFFFF), 0),
             *(self.client_address.packed, self.your_address.packed, _UNSPECIFIED.packed, _UNSPECIFIED.packed),
             *(self.mac, b"", b"", _COOKIE),
         )
+        # 1500 bytes: without this option a server may only assume 576 (RFC 2131 section 2).
         options = {KIND: bytes([self.kind]), PARAMETERS: _WANTED, MAXIMUM_SIZE: b"\x05\xdc", **self.options}
         body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
         return (head + body + bytes([_END])).ljust(_SMALLEST, b"\0")

@@ -81,6 +81,7 @@ def _port(link: str) -> socket.socket | None:
     """Bind the client's port; None when the runtime itself uses it."""
     port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
+        # Bound to the link, so that each of several links of a runtime can have the port.
         port.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
         port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # it is never read
         port.bind((str(IPv4Address(0)), frames.CLIENT_PORT))
