@@ -58,6 +58,7 @@ def warnings(runtime: Runtime, everything: Iterable[Runtime]) -> list[str]:
     others = [other for other in everything if _shares_device(other, runtime) and not is_deleting(other)]
     namespace, device_id = runtime["metadata"]["namespace"], runtime["spec"]["deviceId"]
     siblings = [other for other in others if other["metadata"]["namespace"] == namespace]
+    # Without a claim yet, the existing Runtime is assumed to keep the container.
     winner = owner([runtime, *siblings]) or next(iter(siblings), runtime)
     found = []
     if winner["metadata"]["uid"] != runtime["metadata"]["uid"]:
@@ -79,4 +80,5 @@ def _shares_device(other: Runtime, runtime: Runtime) -> bool:
 
 
 def _rank(runtime: Runtime) -> tuple[bool, bool, str]:
+    # One that is being deleted is the last choice: the container would go with it.
     return is_deleting(runtime), not has_container(runtime), runtime["metadata"]["uid"]

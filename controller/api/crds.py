@@ -65,6 +65,7 @@ def set_once(field: str) -> Rule:
 
 def unique(items: str, field: str) -> Rule:
     """Return the rule that no two items of a list have the same value in a field."""
+    # Quadratic, which the maximum sizes of the lists keep within the cost limit of CEL.
     rule = f"!has(self.{items}) || self.{items}.all(a, self.{items}.exists_one(b, b.{field} == a.{field}))"
     return Rule(("spec",), rule, f"{field} must be unique in {items}")
 
@@ -72,6 +73,7 @@ def unique(items: str, field: str) -> Rule:
 def plain_path(items: str, field: str) -> Iterator[Rule]:
     """Yield rules that a path inside the runtime is canonical and not below /proc or /sys."""
     place = ("spec", items, "[]")
+    # Two backslashes each: the text literal of CEL removes one before the pattern is parsed.
     odd = r"//|(^|/)[.][.]?(/|$)|[\\x00-\\x1f\\x7f]"
     yield Rule(
         place, f"!self.{field}.matches('{odd}')", f"{field} must not contain '.', '..', '//' or control characters"
@@ -206,10 +208,12 @@ def _version(definition: Definition) -> dict[str, Any]:
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": _object_schema(definition)},
+        # Writes of the status do not increase the generation, and writes of the spec cannot touch the status.
         "subresources": {"status": {}},
         "additionalPrinterColumns": [_column(column) for column in definition.columns],
     }
     if definition.selectable:
+        # Without them, the API rejects a field selector on anything but name and namespace.
         version["selectableFields"] = [{"jsonPath": path} for path in definition.selectable]
     return version
 

@@ -97,6 +97,7 @@ class EdgeNodeStatus(Model):
     agent_id: ShortText | None = Field(default=None, description="Agent id in the cloud: CN of the client certificate.")
     version: ShortText | None = Field(default=None, description="Version of the controller.")
     cpu_percent: Annotated[int, Field(ge=0, le=100)] | None = Field(default=None, description="CPU in use, in percent.")
+    # The alias generator would write "Mib".
     memory_used_mib: int | None = Field(default=None, alias="memoryUsedMiB", description="Memory in use, in MiB.")
     memory_total_mib: int | None = Field(
         default=None, alias="memoryTotalMiB", description="Memory of the host, in MiB."

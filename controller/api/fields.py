@@ -22,6 +22,7 @@ PORT_LENGTH = 63
 DEVICE_LENGTH = 128
 DNS_LABEL_LENGTH = 63
 
+# No leading zeros: some parsers take such a number as octal.
 IPV4_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4_PATTERN = rf"^{IPV4_OCTET}(\.{IPV4_OCTET}){{3}}$"
 
@@ -29,12 +30,14 @@ Text = Annotated[str, Field(max_length=1024)]
 ShortText = Annotated[str, Field(max_length=253)]
 Ipv4 = Annotated[str, Field(max_length=15, pattern=IPV4_PATTERN)]
 Subnet = Annotated[str, Field(max_length=18, pattern=rf"{IPV4_PATTERN[:-1]}/([89]|[12][0-9]|30)$")]
+# An even first octet: an odd one is the address of a group (IEEE 802).
 MacAddress = Annotated[str, Field(max_length=17, pattern=r"^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$")]
 ParentInterface = Annotated[str, Field(min_length=1, max_length=INTERFACE_LENGTH, pattern=f"^{PARENT_INTERFACE}$")]
 InterfaceName = Annotated[str, Field(min_length=1, max_length=INTERFACE_LENGTH, pattern=f"^{PLAIN_NAME}$")]
 PortName = Annotated[str, Field(min_length=1, max_length=PORT_LENGTH, pattern=f"^{PLAIN_NAME}$")]
 DeviceId = Annotated[str, Field(min_length=2, max_length=DEVICE_LENGTH, pattern=f"^{DEVICE_ID}$")]
 EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+# A colon separates the parts of a bind in the API of Docker.
 AbsolutePath = Annotated[str, Field(min_length=2, max_length=255, pattern=r"^/[^:]*$")]
 ObjectName = Annotated[str, Field(min_length=1, max_length=DNS_LABEL_LENGTH, pattern=f"^{DNS_LABEL}$")]
 # Repository with an optional registry host and port, without tag or digest (distribution reference grammar).

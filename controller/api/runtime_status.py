@@ -45,6 +45,7 @@ _DOCKER = {state.name: state.docker for state in STATES}
 
 def state_name(docker: str) -> str:
     """The value of ``status.state`` for Docker's word. Keeps values of ``status.state``; release 0.1 wrote Docker's."""
+    # A state that a newer engine adds is shown, not rejected with the whole status.
     return _NAMES.get(docker) or docker[:1].upper() + docker[1:]
 
 
@@ -161,6 +162,7 @@ class RuntimeStatus(Model):
         default=None, description="Result of the image's health check: healthy, unhealthy, starting or none."
     )
     started_at: ShortText | None = Field(default=None, description="Time of the last start.")
+    # Capital letters as in Kubernetes (bootID, podIP), which the alias generator does not know.
     boot_id: ShortText | None = Field(
         default=None, alias="bootID", description="Boot id of the host at the last observation."
     )

@@ -184,6 +184,7 @@ class RuntimeSpec(Model):
     dedicated_interface: ParentInterface | None = Field(
         default=None, description="Host interface to move into the runtime while it runs, for its exclusive use."
     )
+    # One default for all objects is safe, because models are immutable.
     resources: Resources = Resources()
     env: tuple[EnvVar, ...] = listed_by_name(64, "Environment variables.")
     volumes: tuple[Volume, ...] = listed_by_name(16, "Named volumes, which outlive the container.")

@@ -55,6 +55,7 @@ def _with_plain_default(node: Schema) -> Schema:
     default = node.get("default")
     if isinstance(default, dict):
         default = {key: value for key, value in default.items() if value not in (None, [], {})}
+    # The API writes every default into every object; an empty one would say nothing there.
     if default is None or default in ([], "", ()):
         return {key: value for key, value in node.items() if key != "default"}
     return {**node, "default": default}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 Jitter = Callable[[float, float], float]
 """Picks a delay between two bounds."""
 
+# 2 ** 1024 does not fit into a float: without a bound, an outage of a day would end in an OverflowError.
 _MOST_DOUBLINGS = 32  # bounds the exponent during a long outage
 
 
@@ -26,6 +27,7 @@ class Backoff:
         self._attempt = 0
 
     def __iter__(self) -> Iterator[float]:
+        # A Backoff of its own: concurrent requests must not lengthen the delays of each other.
         backoff = Backoff(self._first, self._longest, self._jitter)
         while True:
             yield backoff.next()
@@ -34,6 +36,7 @@ class Backoff:
         """Return the next delay."""
         self._attempt += 1
         ceiling = min(self._longest, self._first * 2 ** min(self._attempt, _MOST_DOUBLINGS))
+        # Only the upper half is random: a delay near zero would be no pause.
         return self._jitter(max(self._first, ceiling / 2), ceiling)
 
     def reset(self) -> None:

@@ -98,8 +98,10 @@ class ApiClient:
         path, params = kind.path(namespace), _non_empty(labelSelector=label_selector, fieldSelector=field_selector)
         try:
             pages = await self._pages(path, {**params, "limit": str(PAGE)})
+        # As in client-go: after an expired token the list is read whole, because further pages could expire as well.
         except errors.ExpiredError:  # the continue token expired before the last page
             pages = [await self._request("GET", path, params=params)]
+        # All pages show the state of the first one (API concepts: chunks), so a watch from its version misses nothing.
         version = str(pages[0].get("metadata", {}).get("resourceVersion", ""))
         return Listing([item for page in pages for item in page.get("items") or ()], version)
 
@@ -222,6 +224,7 @@ class ApiClient:
                 self._sessions[watching] = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(ssl=context, limit=limit),
                     headers={"User-Agent": self._user_agent},
+                    # aiohttp fails with a ValueError on a line of more than twice its buffer.
                     read_bufsize=LINE_LIMIT,
                     proxy=endpoint.proxy,
                 )
@@ -255,12 +258,14 @@ class ApiClient:
             async with await self._send(_Request(method, path, timeout, params, headers, data)) as response:
                 await failures.raise_for_status(response)
                 return _object_of(await response.read())
+        # Also OSError: certificate or token files may be missing for a moment while they are renewed.
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             what = f"the Kubernetes API at {self._endpoint.url} did not answer"
             raise await self._failure(what, error) from error
 
 
 async def _authorization(endpoint: Endpoint) -> dict[str, str]:
+    # A thread only where a file has to be read: this is part of every request.
     return await asyncio.to_thread(endpoint.authorization) if endpoint.token_file else endpoint.authorization()
 
 

@@ -42,6 +42,7 @@ def build(
         type=kind,
         status=status,
         reason=reason,
+        # The API would reject a longer message, and with it the whole status.
         message=message[:MESSAGE_LIMIT],
         last_transition_time=timestamps.rfc3339(now),
         observed_generation=generation,
@@ -65,6 +66,7 @@ def merge(previous: Iterable[Condition], current: Iterable[Condition]) -> tuple[
 
     def keep_time(condition: Condition) -> Condition:
         old = before.get(condition.type)
+        # A changed reason or message is no transition (API conventions).
         if old is None or old.status != condition.status:
             return condition
         return condition.model_copy(update={"last_transition_time": old.last_transition_time})

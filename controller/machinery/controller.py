@@ -63,6 +63,7 @@ class Controller:
             self._triggered.clear()  # before the run: it may already have passed what a trigger during it is about
             delay = await self._run_once()
             self._beat()
+            # Also with a pause of 0: a run that triggers itself must let other tasks run.
             await asyncio.sleep(self._pause)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if delay is None else max(0.0, delay - self._pause)):
@@ -77,6 +78,7 @@ class Controller:
         except self._expected as error:
             return self._at_most_period(self._retry.failed(str(error) or type(error).__name__))
         except Exception as error:  # last resort: a bug in one run must not end the loop
+            # A TimeoutError that the run raised itself is a bug like any other; only our own limit is not.
             if isinstance(error, TimeoutError) and limit.expired():
                 return self._at_most_period(self._retry.failed(f"no answer within {self._timeout:.0f} s"))
             if not self._retry.repeats(repr(error)):  # a loop may run every second
@@ -86,6 +88,7 @@ class Controller:
         return self._period if requested is None else self._at_most_period(requested)
 
     def _at_most_period(self, seconds: float) -> float:
+        # The backoff may be longer than the period, which promises a run at least that often.
         return seconds if self._period is None else min(seconds, self._period)
 
 

@@ -45,6 +45,7 @@ class Credentials:
         if endpoint is rejected or left < RENEW_SECONDS:
             renewal = self._renewing(endpoint.renew)
             if renewal and (endpoint is rejected or left <= 0):
+                # A caller that gives up must not end the renewal for which others wait.
                 await asyncio.shield(renewal)
         return self._endpoint
 
@@ -68,5 +69,6 @@ class Credentials:
         except errors.SettingError as error:
             log.warning("Cannot renew the credentials of the Kubernetes API: %s", error)
         finally:
+            # Also after a success: a token that is rejected again would otherwise start a plugin for every request.
             self._not_before = time.monotonic() + self._backoff.next()
             self._renewal = None

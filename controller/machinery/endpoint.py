@@ -61,6 +61,7 @@ class Endpoint:
         else:
             context = ssl.create_default_context(cafile=ca_file, cadata=self.ca_data)
         if self.insecure:
+            # In this order: ssl refuses CERT_NONE as long as the host name is checked.
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.client_data:
@@ -85,6 +86,7 @@ Renew = Callable[[], Awaitable[Endpoint]]
 async def from_cluster(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Endpoint:
     """Return the endpoint of the cluster we run in, else of KUBECONFIG. Raises errors.SettingError."""
     has_token = await asyncio.to_thread((service_account / "token").exists)
+    # Both are needed: a pod may have no token (automountServiceAccountToken: false) but a kubeconfig.
     if environment.get("KUBERNETES_SERVICE_HOST") and has_token:
         return await _read(f"the service account in {service_account}", environment, "pod", str(service_account))
     if environment.get("KUBECONFIG"):
@@ -131,6 +133,7 @@ async def _run(module: Sequence[str], environment: Mapping[str, str]) -> bytes:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,  # a traceback can contain parts of the configuration
+        # A plugin is a foreign program: it gets none of our settings.
         env={name: value for name, value in environment.items() if not name.startswith("EDGE_")},
         start_new_session=True,  # a plugin finds no terminal, and Ctrl-C reaches us alone
     )
@@ -140,12 +143,14 @@ async def _run(module: Sequence[str], environment: Mapping[str, str]) -> bytes:
             await process.wait()
             return output
     finally:
+        # Also when the caller is cancelled: neither reader nor plugin may outlive it.
         if process.returncode is None:
             await _end(process)
 
 
 async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
     output = b""
+    # Not communicate(), which would keep an output of any size in memory.
     while stream and (part := await stream.read(OUTPUT_LIMIT)):
         output += part
         if len(output) > OUTPUT_LIMIT:
@@ -170,6 +175,7 @@ class _NamedServerContext(ssl.SSLContext):
 
     @classmethod
     def create(cls, server_name: str, ca_file: str | None, ca_data: str | None) -> ssl.SSLContext:
+        # create_default_context() returns the base class only.
         context = cls(ssl.PROTOCOL_TLS_CLIENT)
         context._server_name = server_name
         if ca_file or ca_data:
@@ -178,6 +184,7 @@ class _NamedServerContext(ssl.SSLContext):
             context.load_default_certs()
         return context
 
+    # asyncio creates every TLS object through this call, with the host of the URL as name; kopf has no setting for it.
     def wrap_bio(self, *given: Any, **named: Any) -> ssl.SSLObject:
         return super().wrap_bio(*given, **(named | {"server_hostname": self._server_name}))
 

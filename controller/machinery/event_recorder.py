@@ -110,6 +110,7 @@ class EventRecorder:
             try:
                 await self._post(key)
             except errors.ApiError as error:
+                # At DEBUG: the log has the outage from others already, and up to 256 events would repeat it.
                 log.debug("Cannot post the event %s of %s: %s", key.reason, key.subject.name, error)
         if self._dropped:
             log.warning("Dropped %d events: the queue was full", self._dropped)
@@ -118,10 +119,13 @@ class EventRecorder:
 
     async def _post(self, key: EventKey) -> None:
         now = self._clock()
+        # Removed, so that remembering it again moves it to the end: the event that is evicted first is the one not seen
+        # for longest. A post that fails leaves nothing behind.
         earlier = self._posted.pop(key, None)
         if earlier and self._elapsed() - earlier.at < REPEAT_SECONDS:
             try:
                 self._remember(key, await self._count_up(earlier, now))
+            # Somebody deleted it: the API keeps an Event for an hour, longer than REPEAT_SECONDS.
             except errors.NotFoundError:
                 self._remember(key, await self._create(key, now))
         else:

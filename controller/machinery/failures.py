@@ -32,6 +32,7 @@ async def raise_for_status(response: aiohttp.ClientResponse) -> None:
         status = None
     if not isinstance(status, dict):
         status = {"message": text[:TEXT_LIMIT] or response.reason}
+    # The status line decides: the body may come from a proxy, with another code or none.
     raise from_status({**status, "code": response.status})
 
 
@@ -48,8 +49,10 @@ def _code(status: dict[str, Any]) -> int:
 
 
 def _class_of(code: int, reason: str) -> type[errors.ApiError]:
+    # Both are 409, but only a conflict is worth another try with what is read then.
     if reason == "AlreadyExists":
         return errors.AlreadyExistsError
+    # Before the code, which is a 507: callers handle a full disk differently from other outages.
     if reason == names.DISK_FULL:
         return errors.DiskFullError
     return errors.ApiUnavailableError if code >= 500 else _CLASSES.get(code, errors.ApiError)

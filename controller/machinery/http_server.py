@@ -19,6 +19,7 @@ class HttpServer:
         self._host = host
         self._port = port
         self._tls = tls
+        # aiohttp waits a minute for open requests by default; systemd kills the service after ten seconds.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     @property
@@ -32,6 +33,7 @@ class HttpServer:
         try:
             await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls).start()
         except OSError as error:
+            # What setup() has started must not outlive a failed start.
             await self.stop()
             raise SettingError(
                 f"{self._setting}: cannot listen on {self._host}:{self._port} ({error.strerror}): stop the program "

@@ -49,8 +49,10 @@ class Informer:
                 if not version:
                     yield (listing := await self._list())
                     version = listing.resource_version
+                # Not left to the garbage collector if the consumer stops: the API limits the number of watches.
                 async with aclosing(self._watch(version)) as events:
                     async for event in events:
+                        # Also of a bookmark: else the version of a kind that rarely changes expires (410).
                         version = str(event.object["metadata"]["resourceVersion"])
                         if event.type != "BOOKMARK":
                             yield event

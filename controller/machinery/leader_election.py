@@ -67,6 +67,7 @@ class Election:
         If opening the context raises, releases the Lease and propagates the exception.
         """
         while True:
+            # A backoff that does not grow: however long it waits, a candidate notices a free Lease within ``every``.
             await poll(self._try, bool, math.inf, Backoff(self._timing.every, self._timing.every))
             log.info("%s is now the leader", self._candidate)
             self.is_leader = True
@@ -83,13 +84,16 @@ class Election:
         loop = asyncio.get_running_loop()
         while (left := self._renewed + self._timing.deadline - loop.time()) > 0:
             await asyncio.sleep(min(self._timing.every, left))
+            # A request may take 30 s, but leading ends at the deadline: another candidate may take over soon after.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._renewed + self._timing.deadline):
+                    # A failed request is no loss: only a rival or the deadline ends the term.
                     if not await self._try() and self._is_held_by_other():
                         return
 
     async def _try(self) -> bool:
         """Acquire or renew the Lease; return whether it succeeded."""
+        # The time before the request: the API may store the renewal long before its answer arrives.
         began = asyncio.get_running_loop().time()
         try:
             taken = await self._claim()
@@ -113,10 +117,12 @@ class Election:
         self._observe(spec)
         if self._is_held_by_other() and not self._is_expired(spec):
             return False
+        # Guarded by the resourceVersion in ``found``: of two candidates, the slower one gets a conflict.
         await self._api.replace(core_kinds.LEASES, {**found, "spec": self._spec(spec)})
         return True
 
     def _observe(self, spec: dict[str, Any]) -> None:
+        # A candidate that has just started waits for the whole duration: it cannot know how old the renewal is.
         seen = (spec.get("holderIdentity"), spec.get("renewTime"))
         if seen != self._observed:
             self._observed, self._observed_at = seen, asyncio.get_running_loop().time()
@@ -125,6 +131,7 @@ class Election:
         return self._observed[0] not in (None, "", self._candidate)
 
     def _is_expired(self, spec: dict[str, Any]) -> bool:
+        # The duration of the holder, which may be configured differently from ours.
         duration = spec.get("leaseDurationSeconds") or self._timing.duration
         return asyncio.get_running_loop().time() - self._observed_at > duration
 
@@ -144,5 +151,6 @@ class Election:
             async with asyncio.timeout(RELEASE_SECONDS):
                 found = await self._api.get(core_kinds.LEASES, self._name, self._namespace)
                 if (spec := found["spec"]).get("holderIdentity") == self._candidate:
+                    # As client-go releases a Lease: the API accepts no duration of 0.
                     released = {"holderIdentity": "", "leaseDurationSeconds": 1}
                     await self._api.replace(core_kinds.LEASES, {**found, "spec": {**spec, **released}})

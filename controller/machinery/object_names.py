@@ -17,6 +17,7 @@ def readable(text: str, limit: int, prefix: str = "") -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     if prefix and not slug[:1].isalpha():
         slug = f"{prefix}-{slug}"
+    # The cut may end at a dash, and a text without letters and digits leaves only the hash.
     return f"{slug[: limit - _HASH_LENGTH - 1].strip('-')}-{digest(text)}".lstrip("-")
 
 

@@ -26,6 +26,7 @@ class PendingSet(Generic[T]):
 
     async def take(self) -> T:
         """Remove and return the first value; waits for one."""
+        # A loop: another consumer may take the value before this one wakes up.
         while not self._values:
             self._added.clear()
             await self._added.wait()
@@ -50,4 +51,5 @@ class PendingSet(Generic[T]):
         finally:
             for task in tasks:
                 task.cancel()
+            # Awaited, so that no source is still running when the iterator has ended.
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -46,12 +46,14 @@ async def while_running(work: Awaitable[T], *tasks: asyncio.Task[Any]) -> T:
     waiting = asyncio.ensure_future(work)
     try:
         await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        # Before the result of the work: it may rest on what a failed task did not do.
         for task in tasks:
             if task.done():
                 task.result()
                 raise RuntimeError(f"{task.get_name()} ended while others depend on it")
         return await waiting
     finally:
+        # asyncio.wait() does not cancel what it waits for when it is cancelled itself.
         waiting.cancel()
 
 

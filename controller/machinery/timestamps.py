@@ -21,4 +21,5 @@ def seconds(text: str | None) -> float | None:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
+    # Without an offset the local time zone of the host would be assumed.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

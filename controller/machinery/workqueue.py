@@ -124,6 +124,7 @@ class WorkQueue(Generic[K, R]):
             return  # _schedule decides after the pass
         if asyncio.get_running_loop().time() >= entry.echo_until:
             self._enqueue(entry, key)
+        # Something else happened. The rest of the echo may still arrive, so the pass waits for its end.
         elif entry.events > entry.echo:
             self._set_timer(key, entry, entry.echo_until)
 
@@ -146,6 +147,7 @@ class WorkQueue(Generic[K, R]):
         workers = [entry.worker for entry in self._entries.values() if entry.worker]
         for entry in self._entries.values():
             self._clear_timer(entry)
+            # A worker ends after the pass in progress.
             entry.wanted = False
         if workers:
             _, pending = await asyncio.wait(workers, timeout=grace)
@@ -153,6 +155,7 @@ class WorkQueue(Generic[K, R]):
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
         for entry in self._entries.values():
+            # A caller whose pass will never begin must not wait without end.
             _answer(entry.waiters, self._stopped_result)
         self._entries.clear()
 
@@ -182,16 +185,21 @@ class WorkQueue(Generic[K, R]):
                 await asyncio.sleep(0)  # so that a key that is always wanted does not starve the others
         finally:
             entry.worker = None
+            # Keys of deleted objects must not accumulate; a timer keeps the backoff and the echo of its key.
             if entry.timer is None and not entry.waiters:
                 self._entries.pop(key, None)
 
     async def _run_pass(self, key: K, entry: _Entry[R]) -> R:
         entry.wanted, entry.passing = False, True
+        # Only failing steps have an echo. The largest one counts: late events can make one appear smaller.
         entry.echo, entry.events = max(entry.echo, entry.events) if entry.echo_until else 0, 0
+        # Before the pass reads the object: a change during that read must interrupt it.
         entry.interrupted.clear()
+        # Whoever calls from now on waits for the next pass: this one may already have read the object.
         waiters, entry.waiters = entry.waiters, []
         try:
             result = await self._reconcile_safely(key, entry)
+        # Also a cancellation, which ends a pass after the grace period of ``stop``.
         except BaseException:
             _answer(waiters, self._stopped_result)
             raise
@@ -206,6 +214,7 @@ class WorkQueue(Generic[K, R]):
             return await self._reconcile(key, entry.interrupted)
         except errors.EdgeError as error:
             entry.error = str(error)
+            # The backoff repeats the pass as long as an outage lasts; the log needs its error once.
             level = logging.DEBUG if entry.error == before else logging.WARNING
             log.log(level, "Cannot reconcile %s: %s", key, error, extra={self._field: str(key)})
             return self._of_error(error)
@@ -219,11 +228,13 @@ class WorkQueue(Generic[K, R]):
         retry_delay = self._retry_delay(entry, result.retry)
         failed_steps = result.acted and not result.settled and not result.again
         entry.echo_until = now + ECHO_SECONDS if failed_steps else 0.0
+        # Events during failing steps start no pass by themselves: they are probably the echo (see _delay).
         entry.wanted |= not self._stopping and (result.again or (entry.events > 0 and not failed_steps))
         if not entry.wanted and (delay := self._delay(entry, result, retry_delay)) is not None:
             self._set_timer(key, entry, now + delay)
 
     def _delay(self, entry: _Entry[R], result: R, retry_delay: float | None) -> float | None:
+        # After the first failure no echo is known: its own events cause one more pass, which learns their number.
         pending = ECHO_SECONDS if entry.events > entry.echo else None
         delays = (retry_delay, result.held_seconds or None, pending)
         return min((delay for delay in delays if delay is not None), default=None)
@@ -249,6 +260,7 @@ class WorkQueue(Generic[K, R]):
 
 def _answer(waiters: list[asyncio.Future[R]], result: R) -> None:
     for waiter in waiters:
+        # The caller may have been cancelled, which cancels its future only.
         if not waiter.done():
             waiter.set_result(result)
     waiters.clear()

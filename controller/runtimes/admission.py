@@ -79,6 +79,7 @@ class Admission:
         """
         try:
             body = await self._api.get(kinds.RUNTIMES, key.name, key.namespace)
+        # An answer, unlike the errors below: the Runtime is gone.
         except errors.NotFoundError:
             raise
         except errors.ApiError as outage:
@@ -87,15 +88,18 @@ class Admission:
         if elsewhere := self._scope.elsewhere(body["spec"]):
             # This may be the only node: no other process would report that the Runtime is not run anywhere.
             return self._refused(body, elsewhere) if self._scope.claims and not deleting else NOT_OURS
+        # Nothing may exist before kopf has added the finalizer: a deletion would not wait for the cleanup.
         if names.FINALIZER not in (body["metadata"].get("finalizers") or ()):
             return GONE if deleting else NO_FINALIZER
         if not deleting:
+            # Before it is parsed, as the write changes the generation.
             body = await self._assign(key, body)
         try:
             runtime = Runtime.model_validate(body)
         except pydantic.ValidationError as error:
             if not deleting:
                 return self._refused(body, objects.fault(error))
+            # What cannot be read must not block its own deletion.
             runtime = objects.bare(body)
         return await self._admit_deleted(key, runtime, body) if deleting else await self._admit_owner(runtime, body)
 
@@ -107,6 +111,7 @@ class Admission:
             raise
         except errors.ApiError as outage:
             return Outage(outage)
+        # The engine may be needed to decide: without it the Runtime waits, and its status says for what.
         except errors.EdgeError as error:
             return Refused(runtime, outcomes.of_error(error), runtime.status, runtime.status.node)
         if ownership.is_of(body):
@@ -121,6 +126,7 @@ class Admission:
             return GONE
         if successor := await self._owners.hand_over(body, ownership.others):
             log.info("Handed the container of %s over to %s", key, successor, extra={"runtime": str(key)})
+            # The successor gets no event of its own: nothing in its spec has changed.
             return Result(GONE.outcome, wake=(successor,))
         return Admitted(runtime, body.get("status") or {}, rival)
 

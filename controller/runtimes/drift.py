@@ -26,6 +26,7 @@ def changed_fields(spec: RuntimeSpec, made_from: RuntimeSpec) -> tuple[str, ...]
     List entries are identified by name. Values are left out because they may be secret.
     """
     explaining = set[str]().union(*(each.spec_fields for each in FACETS))
+    # By alias: people know the fields by their names in the API.
     desired, made_with = (
         whole.model_dump(mode="json", by_alias=True, include=explaining) for whole in (spec, made_from)
     )

@@ -60,6 +60,7 @@ class EventSources:
                 continue
             note = contact.lost if change is base.Contact.LOST else contact.found
             note(clock())
+            # When contact is lost as well: each Runtime must report that its state is unknown.
             self._add(*self._index.all())
 
     async def follow_runtimes(self, changes: Callable[[], AsyncIterator[tuple[str, str]]]) -> None:
@@ -75,6 +76,7 @@ class EventSources:
         A parent that was unplugged and plugged in again has another index; a renamed one no longer exists by its old
         name.
         """
+        # Empty, so that the first message of the kernel also finds what changed before this loop began.
         before: dict[str, LinkState] = {}
         async with aclosing(changes()) as bursts:
             async for _ in bursts:
@@ -149,12 +151,14 @@ class Resync:
         """Add every Runtime of the scope, then report orphaned containers. Raises errors.EdgeError."""
         found = await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
         for body in found:
+            # The selector does not suffice: with ``claims`` it is empty.
             if not self._scope.elsewhere(body["spec"]):
                 self._queue.add(_key(body))
         await self._report_orphans({self._identity(body) for body in found})
 
     async def _report_orphans(self, identities: set[base.Identity]) -> None:
         orphans = {orphan for orphan in await self._backend.list_containers() if orphan.identity not in identities}
+        # Once per container: a resync follows every minute.
         for orphan in orphans - self._reported:
             self._report(orphan)
         self._reported = orphans

@@ -30,6 +30,7 @@ class GenerationGuard:
         """Raise Superseded if the generation has changed. Sends a request only after an interruption."""
         if not self._interrupted.is_set():
             return
+        # Before the request: a change after it sets the event again.
         self._interrupted.clear()
         read = self._metadata
         now = (await self._api.get(kinds.RUNTIMES, read.name, read.namespace))["metadata"]
@@ -46,6 +47,7 @@ class GenerationGuard:
             return task.result()
         finally:
             task.cancel()
+            # Awaited, so that the pull has ended when the next pass begins its own.
             with suppress(asyncio.CancelledError, errors.EdgeError):
                 await task
 

@@ -46,6 +46,7 @@ class KeyIndex:
         """Remove a Runtime that no longer exists."""
         self._needs.pop(key, None)
         identity = self._identities.pop(key, None)
+        # A successor may have taken over the identity meanwhile.
         if identity is not None and self._keys.get(identity) == key:
             del self._keys[identity]
 

@@ -17,6 +17,7 @@ from controller.runtimes.keys import Key
 def target(install_id: str, runtime: runtimes.Runtime, rival: str = "") -> base.Target:
     """The Runtime as the backend needs it. A MAC address in the spec takes precedence over the one in the status."""
     spec, described = runtime.spec, runtime.metadata
+    # A MAC address in the status outlives the container: a DHCP server knows the runtime by it.
     pinned = {interface.name for interface in spec.interfaces if interface.mac_address}
     return base.Target(
         identity=base.Identity(install_id, described.namespace, spec.device_id),
@@ -53,6 +54,7 @@ def bare(body: dict[str, Any]) -> runtimes.Runtime:
         known = RuntimeStatus()
     return runtimes.Runtime(
         metadata=model.ObjectMeta.model_validate(body["metadata"]),
+        # Without validation: the spec is what could not be parsed.
         spec=runtimes.RuntimeSpec.model_construct(device_id=body["spec"]["deviceId"], image=""),
         status=known,
     )

@@ -79,7 +79,9 @@ def of_error(error: Exception) -> Outcome:
             return Outcome("stalled", error.reason, str(error))
         case errors.ReconcileError():
             return Outcome("retry", error.reason, str(error))
+        # Such as an error of the API: it has no reason of its own.
         case errors.EdgeError():
             return Outcome("retry", reasons.STEP_FAILED, str(error))
+        # Without the text of a bug, which may contain values of the spec; the log has the traceback.
         case _:
             return Outcome("retry", reasons.STEP_FAILED, f"Internal error, see the log: {type(error).__name__}")

@@ -46,6 +46,7 @@ class Owners:
         self._install_id = install_id
         self._index = index
         self._scope = scope
+        # Weak: a lock exists while somebody holds it or waits for it, so nobody has to remove it.
         self._locks: WeakValueDictionary[base.Identity, asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, runtime: Body) -> Ownership:
@@ -63,6 +64,7 @@ class Owners:
         candidates = [(other, read) for other in others if (read := self._as_successor(other, owner))]
         for successor, read in sorted(candidates, key=lambda one: (one[1].spec.paused, one[1].metadata.name)):
             async with self._lock(owner):
+                # Before the claim, after which the old object goes, and with it what still has its owner reference.
                 await self._backend.hand_over(objects.target(self._install_id, read))
                 if await self._claim_for(successor):
                     return _key(successor)
@@ -87,6 +89,7 @@ class Owners:
     async def _decide_unclaimed(self, runtime: Body, others: Sequence[Body]) -> Body:
         """The owner of a deviceId without a claim."""
         presumed = await self._presumed(runtime, others)
+        # In doubt another Runtime is the owner, so that the container is not removed with this one.
         if claims.is_deleting(runtime):
             return presumed or next((other for other in others if not claims.is_deleting(other)), runtime)
         presumed = presumed or _active_alternative(runtime, others)
@@ -107,6 +110,7 @@ class Owners:
             if sure:
                 return runtime
             raise
+        # Each process writes before it checks, so of two that claim at once, at least one sees the other.
         rival = claims.owner(await self._others(runtime))
         if rival is not None:
             await self._write(runtime, None)
@@ -121,6 +125,7 @@ class Owners:
         remembered = self._index.key_of(identity)
         labelled = [one for one in candidates if one["metadata"]["uid"] == owner_uid]
         indexed = [one for one in candidates if _key(one) == remembered]
+        # By uid, so that every process picks the same one.
         with_container = sorted(filter(claims.has_container, candidates), key=lambda one: str(one["metadata"]["uid"]))
         return next(iter([*labelled, *indexed, *with_container]), None)
 
@@ -141,6 +146,7 @@ class Owners:
         return [other for other in found if other["metadata"]["uid"] != described["uid"]]
 
     async def _write(self, runtime: Body, claim: str | None) -> Body:
+        # The uid makes the API refuse the write (409) if another object has the name by now.
         patch = {"metadata": {"uid": runtime["metadata"]["uid"], "annotations": {names.CLAIM: claim}}}
         key = _key(runtime)
         return await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, patch)

@@ -51,6 +51,7 @@ class Plan:
 
 def make(desired: Desired, observed: Observed) -> Plan:
     """The next steps for this Runtime; without steps, ``outcome`` is the current state."""
+    # First: neither spec.paused nor a foreign container may hold up a deletion.
     if desired.deleting:
         return Plan(
             Outcome("gone", reasons.DELETED, "Container and networks are removed"),
@@ -61,6 +62,7 @@ def make(desired: Desired, observed: Observed) -> Plan:
         return Plan(untouchable)
     if observed.renamed:
         return _acting(f"Renaming the container back from {observed.renamed}", Step.RESTORE_NAME, operation="updating")
+    # Also if it is to be stopped: this step leaves one container and starts none then.
     if observed.predecessor:
         return _acting("Finishing a replacement", Step.FINISH_REPLACEMENT, operation="updating")
     if desired.target.spec.desired_state == "Stopped":
@@ -118,6 +120,7 @@ def _refusal(desired: Desired, observed: Observed, *, checked: bool) -> Outcome 
 def _existing(desired: Desired, observed: Observed) -> Plan:
     change = _change(desired, observed)
     maintenance = _maintenance(desired, observed)
+    # A change that has to wait blocks no repair: a missing image must not keep a PLC off its LAN.
     if change and (refusal := _refusal(desired, observed, checked=True)):
         return Plan(refusal, maintenance, "updating")
     if change == "resolve":
@@ -135,6 +138,7 @@ def _change(desired: Desired, observed: Observed) -> Literal["resolve", "replace
     target, made_from = desired.target, observed.made_from
     if not desired.spec_changed or desired.is_unreadable(observed):
         return None
+    # By reference, not by image: a tag that was moved in the registry must change nothing.
     if desired.image_source != target.spec.image_reference:
         return "resolve"
     if made_from is None or any(facet.replaces(desired, observed, made_from) for facet in FACETS):
@@ -154,6 +158,7 @@ def _start(desired: Desired, observed: Observed) -> Plan:
 
 def _running(desired: Desired, observed: Observed, maintenance: tuple[Step, ...]) -> Plan:
     intent = _restart_asked(desired, observed)
+    # Only the run of the time of the request is restarted: any later start has satisfied it.
     if intent and observed.started_at and intent.previous_started_at == observed.started_at:
         if refusal := _refusal(desired, observed, checked=False):
             return Plan(refusal, maintenance, "restarting")
@@ -196,6 +201,7 @@ def _restart_asked(desired: Desired, observed: Observed) -> RestartIntent | None
     token = desired.target.spec.restarted_at
     if token is None or (desired.restart and desired.restart.token == token):
         return desired.restart
+    # A container created for this request, or one adopted from an earlier object, has nothing to catch up on.
     made_with_token = observed.made_from is not None and observed.made_from.restarted_at == token
     adopted = desired.applied_generation is None and observed.uid != desired.target.uid
     satisfied = made_with_token or adopted
@@ -215,6 +221,7 @@ def _current_outcome(desired: Desired, observed: Observed) -> Outcome:
         return of_reason(reasons.REPLACE_FAILED, desired.failure or message)
     if blocker := preconditions.to_run_as_asked(desired.target.spec, observed):
         return blocker
+    # Reported only: a program that fails its health check may well be running its plant.
     if observed.health == "unhealthy":
         return Outcome("waiting", reasons.UNHEALTHY, "The image's health check fails")
     return Outcome("ready", reasons.RUNNING, "The container runs as the spec asks")

@@ -48,6 +48,7 @@ def _drift(spec: RuntimeSpec, observed: Observed) -> Outcome | None:
     found = [one for one in drift.of(spec, observed) if one.affects_ready]
     if not found:
         return None
+    # Waiting only if nothing of it can be repaired now; else the backoff repeats the repair soon.
     if reason := facet.awaited(found):
         return of_reason(reason, f"The container runs, but {facet.describe(found)}")
     return Outcome("retry", reasons.DETACHED, f"The container does not match the spec: {facet.describe(found)}")

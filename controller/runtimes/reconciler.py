@@ -98,6 +98,7 @@ class Reconciler:
         seen = self._seen.get(key)
         if seen is None:
             raise outage
+        # Compared with an empty status, every new one is written, which fails with the outage, and is therefore kept.
         return await self._run(key, seen._replace(status={}), asyncio.Event(), outage)
 
     async def _run(
@@ -113,12 +114,15 @@ class Reconciler:
         except errors.ApiError as refusal:
             outage = refusal
         finally:
+            # Also after a failure: during an outage, the next pass starts from what was written last.
             self._note_written(key, context.writer.written)
             if reconciliation.observed:
                 self._observed.add(key)
         if outage is None:
+            # While the status is held, every pass would see the same transition again.
             if not reconciliation.held_seconds:
                 self._record_transition(objects.subject(key, context.target.uid), context.runtime, outcome)
+            # The name of the container is free now, on which Runtimes of other namespaces may wait.
             wake = self._index.namesakes(context.target.identity) if outcome.kind == "gone" else ()
             return Result(outcome, acted=reconciliation.acted, held_seconds=reconciliation.held_seconds, wake=wake)
         if not reconciliation.acted:
@@ -126,6 +130,7 @@ class Reconciler:
         log.warning(
             "Cannot write the status of %s, keeping it for a retry: %s", key, outage, extra={"runtime": str(key)}
         )
+        # Not raised: the queue must know of the executed steps, or their events would start the next pass at once.
         return Result(outcomes.of_error(outage), acted=True)
 
     async def _report(self, key: Key, refused: Refused) -> Result:

@@ -90,6 +90,7 @@ class Reconciliation:
         """Run the pass. Raises Superseded, and errors.ApiError when the status cannot be written."""
         try:
             outcome = await self._converge()
+        # Without a status: the next pass reports about the new spec.
         except Superseded:
             raise
         except Exception as error:
@@ -167,6 +168,7 @@ class Reconciliation:
         if not (self._context.writer.throttled and current.steps == (base.Step.REPAIR_NETWORKS,)):
             unrecorded = await self._record(current)
         for step in current.steps:
+            # For each step, not for all: repairs come first and must not wait for the record of a replacement.
             if unrecorded and not self._needs_no_record(step, current):
                 raise unrecorded
             await self._context.guard.check()
@@ -190,6 +192,7 @@ class Reconciliation:
 
         A start that also satisfies spec.restartedAt must be recorded: another process would restart the program again.
         """
+        # What the API has, not what is kept here: another process knows nothing else.
         written = self._context.runtime.status.restart
         recorded = current.restart is None or (written is not None and written.token == current.restart.token)
         satisfies_restart = step is base.Step.START_CONTAINER and not recorded
@@ -201,6 +204,7 @@ class Reconciliation:
             self._image, self._image_source = self._target.image, self._target.spec.image_reference
         else:
             made = await self._dependencies.backend.execute(step, self._target, self._progress)
+            # The values are in memory only for the step that needs them.
             self._target = replace(made, secret_env={})
         if not _is_deleted(self._context.known):
             self._context.recorder.done(step)
@@ -224,11 +228,13 @@ class Reconciliation:
         self._reported_at = now
         outcome = Outcome("waiting", reason, message)
         self._previous = status.under_way(self._previous, self._report(outcome))
+        # Not other errors: a Runtime that is gone (404) needs no image.
         with suppress(errors.ApiUnavailableError):
             await self._context.writer.write(self._previous)
 
     async def _observe_failure(self, outcome: Outcome) -> None:
         """Observe again after a failure, for a step may have changed something before it failed."""
+        # What was observed before the outage may no longer hold, so Ready becomes Unknown.
         if outcome.reason == reasons.DAEMON_UNREACHABLE:
             self._observed = None
         elif not self._deleting:

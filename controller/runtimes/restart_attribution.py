@@ -33,6 +33,7 @@ class RestartAttribution:
         """Note that a step begins; ``observed`` is the state before it."""
         if step in _STARTING_OR_STOPPING:
             self.began_at = now
+            # A start without a cause of its own has that of the step before it.
             self.why = self._why(step, observed) or self.why
             self.found_stopped = step is base.Step.START_CONTAINER
 
@@ -75,6 +76,7 @@ _STARTING_OR_STOPPING = (
 def _request(annotations: dict[str, str], status: RuntimeStatus) -> str:
     """Topic and command of the annotation; "" if that command took effect earlier."""
     topic, _, command = annotations.get(names.REQUESTED_BY, "").partition(" ")
+    # The annotation stays on the object: a later change by a person must not be attributed to that command.
     return f"{topic}, command {command}" if command and command != status.last_command else ""
 
 

@@ -64,6 +64,7 @@ def _own_cause(previous: RuntimeStatus, observed: Observed, context: RestartCont
     """The cause, if we acted ourselves: in this pass, or in one that a crash of the controller interrupted."""
     if context.own:
         return context.own
+    # The intent names the very run that ended: the controller was killed after the restart, before it could report it.
     intent = previous.restart
     if intent and intent.previous_started_at and intent.previous_started_at == previous.started_at:
         return Attribution(causes.REQUESTED, context.request or f"spec.restartedAt {intent.token}")
@@ -73,6 +74,7 @@ def _own_cause(previous: RuntimeStatus, observed: Observed, context: RestartCont
 
 
 def _of_end(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> Attribution:
+    # First, because the count of the engine is a fact, while an outage at that time is only a hint.
     if restarted_by_engine(previous, observed):
         return _crash(previous, observed)
     if _by_engine(previous, observed, context):
@@ -155,6 +157,7 @@ def _by_engine(previous: RuntimeStatus, observed: Observed, context: RestartCont
     absence, before = context.engine_absence, previous.started_seconds
     if absence is None or before is None or before >= absence.since:
         return False
+    # The engine starts again what it stopped itself: this run ended otherwise, or not at all.
     if observed.started_at == previous.started_at:
         return False
     # The start time of a run that is already over is unknown, except that it is before this observation.
@@ -182,5 +185,6 @@ class EngineContact:
 
     def found(self, now: float) -> None:
         """Note that the engine responds again."""
+        # The first contact follows no outage, and a repeated one must not prolong one that has ended.
         if self.absence and self.absence.until is None:
             self.absence = self.absence._replace(until=now)

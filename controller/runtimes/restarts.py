@@ -44,6 +44,7 @@ def starts(previous: RuntimeStatus, observed: Observed) -> int:
     if not observed.started_at or observed.started_at == previous.started_at:
         return 0
     if previous.started_at is None:
+        # The first start is no restart; what the engine counted since is.
         return observed.restart_count
     automatic = observed.restart_count - previous.engine_restart_count
     return (
@@ -72,9 +73,8 @@ def history(previous: RuntimeStatus, observed: Observed, context: RestartContext
         found.append(last)
     elif previous.started_at is None and observed.started_at and not context.adopted:
         found.append(_record(observed.started_at, "Started", Attribution(restart_causes.CREATED, context.request)))
-    if (
-        state_name(observed.state) not in _GOING
-    ):  # the newest run is over: its start precedes its end, whatever their times say
+    # The newest run is over: its start precedes its end, whatever their times say.
+    if state_name(observed.state) not in _GOING:
         found.reverse()
     return History(previous.restart_count + new, (*previous.restarts, *found)[-RESTARTS_KEPT:], last)
 

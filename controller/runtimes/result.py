@@ -13,6 +13,8 @@ from controller.machinery.workqueue import BACKOFF, WORKERS, Retry, WorkQueue
 from controller.runtimes.keys import Key
 from controller.runtimes.outcome import Kind, Outcome, of_error
 
+# Between two bounds, so that Runtimes that wait for the same thing are spread. Stalled ones are retried, too: a
+# registry or a host is corrected without an event.
 _RETRY: Mapping[Kind, Retry] = {"retry": BACKOFF, "waiting": (5.0, 15.0), "stalled": (50.0, 70.0)}  # seconds
 
 RuntimeQueue = WorkQueue[Key, "Result"]

@@ -32,6 +32,7 @@ class Scope:
     def elsewhere(self, spec: Mapping[str, Any]) -> str:
         """Why a Runtime is out of scope, as a message; "" if it is in scope."""
         node, backend = spec.get("nodeName"), spec.get("backend")
+        # A Runtime without a backend is one for a node; the scope of pods has no node and waits for the placement.
         if backend != self.backend and not (backend is None and self.node):
             return f"spec.backend is {backend}, and {_RUNS[self.backend]}: remove it or set it to {self.backend}"
         if self.node and node != self.node and not (node is None and self.claims):

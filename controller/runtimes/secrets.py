@@ -38,6 +38,7 @@ async def pull_credentials(
     for reference in references:
         try:
             found += _credentials(await api.get(core_kinds.SECRETS, reference.name, namespace))
+        # The content of a Secret is free text: each of these is a malformed document.
         except (errors.NotFoundError, KeyError, ValueError, TypeError, AttributeError):
             log.warning("Secret %s/%s is missing or not of type %s", namespace, reference.name, PULL_SECRET_TYPE)
     return tuple(found)
@@ -109,6 +110,7 @@ def _text(encoded: str, what: str) -> str:
     try:
         text = base64.b64decode(encoded).decode()
     except ValueError:
+        # Refused like a null character, which no variable can contain (execve(2)).
         text = "\0"
     if "\0" in text or len(text.encode()) > VALUE_LIMIT:
         raise errors.Waiting(

@@ -37,8 +37,10 @@ def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
         "restart": report.restart or previous.restart,
         **(_facts(previous, report, report.observed) if report.observed else {}),
     }
+    # For kstatus, an older observedGeneration means in progress: a spec that needs a person is not.
     if outcome.kind in ("ready", "stalled"):
         values |= {"observed_generation": generation, "last_command": report.last_command or previous.last_command}
+    # Not for a stalled one: after a correction elsewhere, such as of a registry, it must be tried again.
     if outcome.kind == "ready":
         values |= {"applied_generation": generation, "failed_generation": None}
     if outcome.reason == reasons.REPLACE_FAILED:
@@ -109,6 +111,7 @@ def _conditions(previous: RuntimeStatus, report: Report) -> list[Condition]:
 
 def _ready(report: Report) -> ConditionStatus:
     kind, reason, _ = report.outcome
+    # Waiting without an observation: nobody knows whether the program runs.
     if reason == reasons.NODE_AWAY or kind == "paused" or (report.observed is None and kind == "waiting"):
         return "Unknown"
     return _flag(kind == "ready")

@@ -59,6 +59,7 @@ class StatusThrottle:
         budget = self._budget(uid)
         if budget.writes >= 1:
             return 0.0
+        # The newest replaces the one before it: it contains the records of both.
         budget.held = new
         return (1 - budget.writes) * WRITE_INTERVAL_SECONDS
 
@@ -92,6 +93,7 @@ class StatusThrottle:
 
     def _budget(self, uid: str) -> _Budget:
         now = self._clock()
+        # A held status is never dropped here: nothing else knows its records.
         self._budgets = {key: kept for key, kept in self._budgets.items() if kept.held or now - kept.at < IDLE_SECONDS}
         budget = self._budgets.setdefault(uid, _Budget(BURST, now))
         budget.writes = min(BURST, budget.writes + (now - budget.at) / WRITE_INTERVAL_SECONDS)

@@ -68,6 +68,7 @@ class StatusWriter:
             except errors.ApiError:
                 self._throttle.keep(self._uid, new)
                 raise
+        # Also without a patch: a held status equals the written one then and is due no more.
         self._throttle.written(self._uid, self._known, new)
         self._current, self._known = wire, new
 

@@ -29,6 +29,7 @@ EVENTS: dict[base.Step, StepEvent] = {
     base.Step.RESTORE_NAME: StepEvent(reasons.REPAIRED, "Restored the container's name, without a restart"),
     base.Step.REPAIR_NETWORKS: StepEvent(reasons.REPAIRED, "Repaired the networks, without a restart"),
     base.Step.UPDATE_RESOURCES: StepEvent(reasons.UPDATED, "Changed the limits, without a restart"),
+    # The last step of a deletion speaks for both.
     base.Step.REMOVE_NETWORKS: StepEvent(reasons.DELETED, "Removed the container and its networks"),
 }
 

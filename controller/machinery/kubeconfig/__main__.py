@@ -86,10 +86,12 @@ def _of_kubeconfig(paths: str, folder: Path) -> Entry:
 
 
 def _merged(paths: str) -> Any:
+    # Like kubectl, skip files that do not exist, and empty elements, which Path turns into ".".
     existing = [path for path in map(Path, paths.split(os.pathsep)) if str(path) != "." and path.exists()]
     if not existing:
         raise UnusableError("there is no such file: correct KUBECONFIG")
     for path in existing:
+        # Before it is opened: reading a pipe or a device may never end.
         if not path.is_file() or path.stat().st_size > FILE_LIMIT:
             raise UnusableError(f"{path} is not a file of at most 1 MiB: correct KUBECONFIG")
     return kube_config.KubeConfigMerger(os.pathsep.join(map(str, existing)))
@@ -99,6 +101,7 @@ def _merged(paths: str) -> Any:
 def _bounded_memory() -> Iterator[None]:
     """Limit the memory while files are parsed; a plugin must not inherit the limit."""
     before = resource.getrlimit(resource.RLIMIT_AS)
+    # RLIMIT_AS counts the whole address space, which the imports fill already.
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + PARSE_MEMORY, before[1]))
     try:
@@ -132,6 +135,7 @@ def _loaded(loader: Any, user: Entry, folder: Path) -> Entry:
     """What the package makes of the current context."""
     complaints, read = _Complaints(), SimpleNamespace(api_key={}, host=None)
     logging.basicConfig(handlers=[complaints])
+    # The package has no hook for the start of a plugin, and bounds neither its time nor its output.
     for module in (exec_provider, kube_config):
         vars(module)["subprocess"] = SimpleNamespace(Popen=Plugin, PIPE=subprocess.PIPE)
     try:
@@ -150,6 +154,7 @@ def _loaded(loader: Any, user: Entry, folder: Path) -> Entry:
     if "auth-provider" in user and not header:
         raise _without_token(user, "unusable")
     scheme, _, token = header.partition(" ")
+    # No header can contain them: one error here instead of one in every request.
     if any(not 32 < ord(character) < 127 for character in token.strip()):
         raise UnusableError("its token has characters that no token has: create it again")
     return {
@@ -194,8 +199,10 @@ def _expiry(loader: Any, user: Entry, token: str) -> float | None:
     """The Unix time at which the credential ends. Raises UnusableError if that is past."""
     expiry = getattr(loader, "expiry", None)
     ends: float | None = expiry.timestamp() if expiry else None
+    # The package keeps no expiry of an OIDC token: only the token itself, a JWT, says when it ends.
     if ends is None and "auth-provider" in user and token.count(".") == 2:
         payload = token.split(".")[1]
+        # A JWT leaves out the padding that the decoder needs (RFC 7515, section 2).
         ends = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))).get("exp")
     if ends is not None and ends <= time.time():
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))

@@ -68,6 +68,7 @@ def _make_absolute(node: Any, key: str) -> None:
 def _prepare_plugin(user: Any) -> None:
     given = user.value["exec"]
     name = str(given["command"])
+    # The service has no terminal; IfAvailable and Never work without one.
     if given.get("interactiveMode") == "Always":
         raise UnusableError(f"the credential plugin {name} needs a terminal: use one that does not")
     if os.sep in name:
@@ -88,6 +89,7 @@ def persister(merger: Any, user: str) -> Callable[[], None]:
 
     def persist() -> None:
         path = next(path for path, document in merger.config_files.items() if user in users(document))
+        # The file as it was read: what was changed for the package must not be written into it.
         original = merger.config_saved[path]
         new = users(merger.config_files[path])[user]["auth-provider"]["config"]
         tokens = {key: new[key] for key in ("id-token", "refresh-token", "access-token", "expiry") if key in new}

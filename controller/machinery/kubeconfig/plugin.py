@@ -27,6 +27,8 @@ class Plugin(subprocess.Popen[str]):
 
     def __init__(self, arguments: Sequence[str], **options: Any) -> None:
         Plugin.running = Path(arguments[0]).name
+        # These take precedence over the options of the package, which passes its own stdin on to an interactive plugin.
+        # ``errors``: bytes that are no UTF-8 must not end the thread that reads them.
         bounds = {"stdin": subprocess.DEVNULL, "errors": "replace", "process_group": 0}
         super().__init__(arguments, **(options | bounds))
 
@@ -46,6 +48,7 @@ class Plugin(subprocess.Popen[str]):
             reading.join()
         finally:
             if self.poll() is None:
+                # The group, as plugins are often shell scripts, whose children would keep the pipes open.
                 os.killpg(self.pid, signal.SIGKILL)
                 self.wait()
         return output, complaint[0]

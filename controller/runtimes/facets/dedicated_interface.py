@@ -69,6 +69,7 @@ def rival(runtime: Runtime, bodies: Iterable[Mapping[str, Any]]) -> str:
     older = [body for body in others if _age(body["metadata"]) < _own_age(runtime)]
     for body in older:
         spec = body["spec"]
+        # A runtime that is to be stopped gives the interface back, so it keeps nobody from it.
         if spec.get("dedicatedInterface") == name and spec.get("desiredState", "Running") == "Running":
             return f"{name} belongs to {spec['deviceId']}, which is older: stop that one or choose another interface"
     return ""
@@ -82,6 +83,7 @@ def _is_same_device(body: Mapping[str, Any], runtime: Runtime) -> bool:
 
 
 def _age(metadata: Mapping[str, Any]) -> tuple[str, str]:
+    # The uid decides between objects of the same second.
     return metadata.get("creationTimestamp", ""), metadata["uid"]
 
 

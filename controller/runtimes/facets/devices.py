@@ -30,6 +30,7 @@ def blocker(observed: Observed) -> Outcome | None:
     missing = next((device for device in observed.devices if device.required and not device.path), None)
     if missing is None:
         return None
+    # The detail would ask for another container, which helps nobody while the device is away.
     detail = f"the device of {missing.name} is missing" if missing.needs_new_container else missing.detail
     return of_reason(reasons.DEVICE_MISSING, f"{detail}: plug it in")
 

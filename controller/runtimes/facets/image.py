@@ -95,6 +95,7 @@ def _normalized(image: str) -> str:
 
 
 def _is_registry(word: str) -> bool:
+    # As splitDockerDomain of distribution/reference: repositories are lower-case, so a capital letter marks a registry.
     return "." in word or ":" in word or word == "localhost" or word != word.lower()
 
 

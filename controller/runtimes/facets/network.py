@@ -39,6 +39,7 @@ def drift(spec: RuntimeSpec, observed: Observed) -> list[Drift]:
         for desired in spec.interfaces
         if (detail := _fault(interface := attached.pop(desired.name, None)))
     ]
+    # The comprehension above has removed those of the spec.
     found += [Drift(name, f"{name} is not in the spec") for name in attached]
     if not observed.network.internal_attached:
         found.append(Drift("internal", "the internal network is not attached"))
@@ -95,6 +96,7 @@ def _status(interface: ObservedInterface) -> InterfaceStatus:
 
 def condition(_report: Report, observed: Observed, found: Sequence[Drift]) -> Finding | None:
     """NetworkAttached, of a running program only: a stopped container has no interfaces."""
+    # Its links died with its namespace, which is no fault.
     if not observed.running:
         return None
     if found:

@@ -21,8 +21,10 @@ def replaces(desired: Desired, _observed: Observed, made_from: RuntimeSpec) -> b
 
 def _created_with(spec: RuntimeSpec) -> tuple[object, ...]:
     return (
+        # By name: another order of a list must not replace a running container.
         {variable.name: (variable.value, variable.value_from) for variable in spec.env},
         {volume.name: (volume.mount_path, volume.read_only) for volume in spec.volumes},
+        # The other fields have no effect while it is disabled, so a change of them replaces nothing.
         spec.realtime if spec.realtime.enabled else None,
     )
 

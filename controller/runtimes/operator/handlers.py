@@ -47,6 +47,7 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
             await asyncio.wait_for(_clean_up(key, submit), CLEANUP_CALL_SECONDS)
         except TimeoutError:
             message = f"{key} is still being deleted: its condition Ready says what it waits for"
+            # Never a permanent error: kopf would remove the finalizer, and the container would be left behind.
             raise kopf.TemporaryError(message, delay=2 * CLEANUP_AGAIN_SECONDS[0]) from None
 
     async def login(**_: Any) -> Connection:
@@ -59,6 +60,7 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
     runtimes = (names.GROUP, names.VERSION, kinds.RUNTIMES.plural)
     kopf.on.create(*runtimes, id="runtime-created", registry=registry)(changed)
     kopf.on.resume(*runtimes, id="runtime-resumed", registry=registry)(changed)
+    # Without ``field`` every change of a label or an annotation would be handled.
     kopf.on.update(*runtimes, id="runtime-changed", field="spec", registry=registry)(changed)
     kopf.on.delete(*runtimes, id="runtime-deleted", registry=registry)(deleted)
     return registry
@@ -77,6 +79,7 @@ class Connection(kopf.ConnectionInfo):
 
 def connection(endpoint: Endpoint) -> Connection:
     """The endpoint as kopf's connection info."""
+    # kopf keeps the token until a 401; the login after that reads the file again, which the kubelet replaces.
     token = endpoint.token_file.read_text().strip() if endpoint.token_file else endpoint.token
     return Connection(
         server=endpoint.url,

@@ -22,8 +22,10 @@ from controller.runtimes.operator import handlers
 async def serve(endpoint: Endpoint, submit: handlers.Submit, node: str, field_selector: str) -> None:
     """Watch the Runtimes until cancelled. Raises whatever error ends kopf."""
     await kopf.operator(
+        # Of our own: in the global registry, the handlers of a crashed operator would still be there.
         registry=handlers.make_registry(endpoint, submit),
         settings=make_settings(node, field_selector),
+        # Not by namespace: deleting a watched namespace ends its stream before the handlers of deletions have run.
         clusterwide=True,
         standalone=True,
     )
@@ -36,14 +38,19 @@ def make_settings(node: str, field_selector: str = "") -> kopf.OperatorSettings:
     _storage(settings)
     if field_selector:
         settings.watching.field_selectors[names.GROUP, names.VERSION, kinds.RUNTIMES.plural] = field_selector
+    # By default the delays grow to ten minutes, in which a changed Runtime would be ignored.
     settings.queueing.error_delays = (1, 2, 5, 10, 30)
     settings.execution.default_backoff = 15
+    # Threads are for synchronous handlers; all of ours are coroutines.
     settings.execution.max_workers = 2
     settings.posting.enabled = False  # the reconciler posts its own events, on transitions only
     settings.posting.reporting_component = names.FIELD_MANAGER
     settings.posting.reporting_instance = node
+    # Otherwise kopf watches all namespaces and CRDs for new kinds, which needs further rights.
     settings.scanning.disabled = True
+    # A peering object of another operator with the name "default" would pause this one without a message.
     settings.peering.standalone = True
+    # The timer that a crash of kopf leaves behind would kill the whole process.
     settings.process.ultimate_exiting_timeout = None
     return settings
 
@@ -52,6 +59,8 @@ def _network(settings: kopf.OperatorSettings) -> None:
     settings.networking.error_backoffs = Backoff(first=0.5)
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
+    # Integers, as kopf sends them unchanged, and the API parses timeoutSeconds as one. The client waits longer, so
+    # that the server ends a healthy stream properly.
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 5
@@ -61,6 +70,7 @@ def _network(settings: kopf.OperatorSettings) -> None:
 def _storage(settings: kopf.OperatorSettings) -> None:
     """Use our own names: kopf's defaults would collide with those of other kopf operators."""
     settings.persistence.finalizer = names.FINALIZER
+    # v1 keys are a second copy of each annotation, which only older versions of kopf read.
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP, v1=False)
     settings.persistence.diffbase_storage = SpecDigest()
 

@@ -43,6 +43,7 @@ def load_kopf() -> Serve:
     uses them only to log in, for which handlers.py has a handler of its own.
     """
     hidden = [name for name in ("kubernetes", "kubernetes_asyncio", "pykube") if name not in sys.modules]
+    # An entry of None makes an import fail as if the package was not installed.
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         serve: Serve = importlib.import_module("controller.runtimes.operator.kopf_operator").serve
@@ -80,6 +81,7 @@ class OperatorThread:
     def start(self) -> None:
         """Start the thread; call it in the loop of the work queue."""
         submit = partial(_submit, self._reconcile, asyncio.get_running_loop())
+        # A daemon: if kopf does not end in time, it must not keep the process alive.
         self._thread = threading.Thread(target=self._supervise, args=(submit,), name="operator", daemon=True)
         self._thread.start()
 
@@ -99,6 +101,7 @@ class OperatorThread:
         """Whether kopf's loop responds within ``seconds``; a stuck loop would handle nothing without any message."""
         responded = asyncio.Event()
         main = asyncio.get_running_loop()
+        # While it is held, the loop cannot be closed between the check and the call.
         with self._lock:
             if self._current is None:
                 return False
@@ -129,9 +132,11 @@ class OperatorThread:
         task = asyncio.ensure_future(serve(self._endpoint, submit, self._node, self._field_selector))
         with self._lock:
             self._current = (asyncio.get_running_loop(), task)
+            # ``stop`` came before there was a task to cancel.
             if self._stopping.is_set():
                 task.cancel()
         try:
+            # Unlike ``await task``, this does not raise the cancellation by ``stop``, which would end the thread.
             await asyncio.wait({task})
         finally:
             with self._lock:
@@ -143,4 +148,5 @@ class OperatorThread:
 
 async def _submit(reconcile: Reconcile, main: asyncio.AbstractEventLoop, key: Key) -> Result:
     """Run the pass in the main loop and wait for it in this one."""
+    # Futures of asyncio belong to one loop: that of the queue cannot be awaited in the loop of kopf.
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(reconcile(key), main))
