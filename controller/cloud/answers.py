@@ -49,6 +49,8 @@ def echo(event: str, arguments: Sequence[Any]) -> Answer:
 def sendable(answer: Answer) -> Answer:
     """Return the answer unchanged. Raises errors.CommandError if it is too large or not JSON."""
     try:
+        # Python would write NaN and Infinity, which are not JSON (RFC 8259 section 6). The text is ASCII, so characters
+        # are bytes.
         size = len(json.dumps(answer, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as fault:
         raise errors.CommandError(f"the answer cannot be sent as JSON: {fault}") from fault

@@ -22,6 +22,7 @@ _OTHER_NAME = {62, 63, 64}
 
 # These aiohttp exceptions subclass the error they wrap but drop its details, so they are skipped.
 _WRAPPERS = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError)
+# In TLS 1.2 a refused client certificate may also be a handshake_failure or access_denied (RFC 5246 section 7.2.2).
 _ABOUT_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "ACCESS_DENIED")
 
 MAX_CHAIN = 12  # exceptions followed through __cause__ and __context__
@@ -38,9 +39,11 @@ def explain(error: BaseException, url: str) -> str:
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error and its causes. Follows __context__ as well, because engineio raises without a cause."""
+    # Bounded, because causes and contexts may form a cycle.
     for _ in range(MAX_CHAIN):
         if error is None:
             return
+        # The proxy's error is a ClientConnectorError too, but only its class tells that the proxy is unreachable.
         if not isinstance(error, _WRAPPERS) or isinstance(error, aiohttp.ClientProxyConnectionError):
             yield error
         error = error.__cause__ or error.__context__
@@ -67,6 +70,7 @@ def _tls(error: Any, url: str) -> str:
         return f"{url} refuses the client certificate ({found[1]}): ask the cloud for a new one"
     if "WRONG_VERSION_NUMBER" in str(error):
         return f"{url} does not speak TLS: correct EDGE_CLOUD_URL"
+    # An OSError that is not about TLS falls through to the rows below: an empty sentence is no match.
     return f"the TLS connection to {url} failed: {error}" if isinstance(error, ssl.SSLError) else ""
 
 
@@ -91,6 +95,8 @@ def _unresolved(_: Any, url: str) -> str:
 
 
 def _disconnected(_: Any, url: str) -> str:
+    # In TLS 1.3 a client finishes its handshake before the server checks its certificate, so a refusal may look like
+    # this.
     return f"{url} closes the connection without an answer; it may refuse the client certificate"
 
 

@@ -44,13 +44,17 @@ class Connection:
 
     async def __aenter__(self) -> Connection:
         try:
+            # wait_timeout limits only the wait for the namespace, not an endpoint that accepts TCP or TLS and never
+            # answers.
             async with asyncio.timeout(self._connect_seconds):
+                # Without polling: its requests would need sticky sessions at a load balancer.
                 await self._client.connect(self._url, transports=["websocket"], wait_timeout=self._connect_seconds)
             if (task := asyncio.current_task()) and task.cancelling():
                 # The library's asyncio.wait_for swallows a cancellation that meets its result (CPython gh-86296).
                 raise asyncio.CancelledError
         except BaseException as error:
             await self._close()
+            # The library's own error does not contain the cloud's reason.
             if self._refusal and isinstance(error, socketio.exceptions.ConnectionError):
                 raise LinkError(f"the cloud refuses agent {self._identity.agent_id}: {self._refusal}") from error
             raise
@@ -74,6 +78,8 @@ class Connection:
 
     def _make_client(self) -> socketio.AsyncClient:
         client = socketio.AsyncClient(
+            # For one connection only: instead of a closed session, engineio silently opens one without the client
+            # certificate.
             http_session=self._session,
             reconnection=False,
             handle_sigint=False,
@@ -98,15 +104,18 @@ class Connection:
         A heartbeat's acknowledgement is not a command and gets no answer, whatever its payload.
         """
         if event.name == ACKNOWLEDGEMENT:
+            # The cloud may send events before serve() runs.
             if self._sender is not None:
                 self._sender.acknowledged()
             return None
+        # Must not raise: the library would only log that, and the cloud would wait for its acknowledgement in vain.
         answer = await self._dispatcher.answer(event)
         if event.wants_acknowledgement:
             return answer
         try:
             await self._emit(event.name, answer)
         except LinkError:
+            # Nothing is lost: a redelivered command gets the same answer, and a query can be sent again.
             log.info("Dropped the answer to %s: the link was lost", event.name)
         return None
 
@@ -114,6 +123,7 @@ class Connection:
         self._on_ended("the cloud closed it")
 
     def _on_ended(self, reason: str = "") -> None:
+        # Transport, packets and heartbeat may each report the same end: the first one has the cause.
         if not self._ended.done():
             self._ended.set_result(reason or "no reason given")
 
@@ -129,5 +139,7 @@ class Connection:
     async def _close(self) -> None:
         """Close the transport, which ends the client's tasks. A graceful disconnect would wait for a dead peer."""
         await self._session.close()
+        # wait() neither cancels the task nor raises its error, and a reader that hangs delays the next connection by a
+        # second.
         if reading := self._client.eio.read_loop_task:
             await asyncio.wait([reading], timeout=CLOSE_SECONDS)

@@ -59,6 +59,7 @@ class Dispatcher:
             self._in_flight -= 1
         answer = {**echoed, **guard.answer}
         outcome = "error" if answer.get("status") == "error" else "success"
+        # Each label is a series of the metrics: names of the sender's choice would add them without a bound.
         self._observe(event.name if event.name in self._topics else "other", outcome, time.monotonic() - began)
         return answer
 
@@ -78,6 +79,7 @@ class Dispatcher:
         message = base.validate(topic.contract, topic.name, payload, self._mode, topic.limit)
         if topic.semantics is Semantics.QUERY:
             return await topic.command(message)
+        # Neither queued nor journaled: a page that polls a runtime must not wait behind its start or stop.
         if topic.read and topic.read.matches(message):
             return await topic.read.command(message)
         command = Command.of(topic.name, payload, message, topic.semantics)

@@ -94,6 +94,7 @@ class HeartbeatSender:
             self._heartbeat.on_sent(loop.time() - self._start - number * interval)
             # Skip heartbeats that a stalled process missed: a burst would carry no information.
             number = max(number, int((loop.time() - self._start) / interval)) + 1
+            # Counted from the start, so that delays do not add up.
             await asyncio.sleep(self._start + number * interval - loop.time())
 
     def acknowledged(self) -> None:
@@ -112,6 +113,7 @@ class HeartbeatSender:
         try:
             payload = self._heartbeat.payload(agent_id)
         except Exception:
+            # A bug in a figure must not make a working agent look dead.
             log.exception("Failed to collect the heartbeat's figures; sending it without them")
             payload = {"agent_id": agent_id, "status": "online"}
         requested = self._pending < MAX_PENDING

@@ -37,6 +37,7 @@ class Identity:
         """
         parsed = _parse(certificate)
         agent_id = _common_name(parsed, certificate)
+        # The cloud's TLS alert would name neither the file nor the clock of this host.
         _check_validity(parsed, certificate, datetime.fromtimestamp(clock(), UTC))
         return cls(agent_id, parsed.not_valid_after_utc, _context(certificate, key, ca))
 
@@ -81,6 +82,7 @@ def _check_validity(certificate: x509.Certificate, path: Path, now: datetime) ->
 def _context(certificate: Path, key: Path, ca: Path | None) -> ssl.SSLContext:
     context = _verifying(ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Only for its errors: load_cert_chain does not say which of the two files is missing or unreadable.
     _read(key, "client key", "EDGE_CLIENT_KEY")
     try:
         # Without a password function OpenSSL would prompt for a passphrase on the terminal and block.
@@ -99,6 +101,7 @@ def _verifying(ca: Path | None) -> ssl.SSLContext:
     if ca is None:
         return ssl.create_default_context()
     try:
+        # cadata must be ASCII, and bundles contain comments in any encoding; the certificates themselves are base64.
         text = _read(ca, "CA bundle", "EDGE_CLOUD_CA").decode("ascii", errors="replace")
         return ssl.create_default_context(cadata=text)
     except (ssl.SSLError, ValueError) as error:

@@ -85,6 +85,7 @@ class Link:
         """End ``run`` and the connection, within 2 s."""
         if self._running and not self._running.done():
             self._running.cancel()
+            # wait() does not raise the task's cancellation in the caller.
             await asyncio.wait([self._running])
 
     async def _connect_and_serve(self) -> str:
@@ -110,6 +111,7 @@ class Link:
             await connection.serve(self._heartbeat)
         finally:
             self._update(connected_since=None)
+            # A cloud that accepts the agent and then drops it at once counts as a failure, and the delay keeps growing.
             if loop.time() - start >= STABLE_SECONDS:
                 self._backoff.reset()
 

@@ -59,6 +59,7 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
         except ValueError as error:
             fault = f"the message cannot be read: {error}"
         if fault:
+            # The answer to a message that cannot be read needs its name, too.
             self.data = _name_in(encoded_packet)
         elif attachments:
             fault = "binary attachments are not accepted: send base64 text"
@@ -81,10 +82,13 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
 
     def _normalise(self, attachments: int, fault: str) -> None:
         """Bring the packet into the form that the client expects."""
+        # The client would wait for attachments of a binary packet even if it announces none, and receive nothing more.
         if not attachments:
             self.packet_type = _BINARY.get(self.packet_type, self.packet_type)
+        # The client ignores a disconnection that arrives before its connect() has returned, but not an event.
         if self.packet_type == packet.DISCONNECT:
             self.packet_type, self.id, self.data = packet.EVENT, None, [CLOSED]
+        # The client calls the callback with *data, which fails for anything but a list.
         elif self.packet_type in (packet.ACK, packet.BINARY_ACK):
             self.data = self.data if isinstance(self.data, list) else []
         elif self.packet_type in (packet.EVENT, packet.BINARY_EVENT):
@@ -105,6 +109,7 @@ def _name_in(encoded: str | bytes) -> list[str] | None:
     if not isinstance(encoded, str):
         return None
     try:
+        # raw_decode stops after the name, so the arguments that cannot be decoded do not matter.
         name, _ = json.JSONDecoder().raw_decode(encoded, encoded.index("[") + 1)
     except (ValueError, RecursionError):
         return None

@@ -86,6 +86,7 @@ def table(commands: Commands) -> tuple[Topic, ...]:
     read = Read(commands.forwarding.is_read, commands.forwarding.read)
     return (
         Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Semantics.IDEMPOTENT),
+        # A start that waits for a runtime which never becomes ready must not delay its deletion.
         Topic("delete_device", DeviceMessage, commands.lifecycle.delete, Semantics.SUPERSEDING),
         Topic("start_device", DeviceMessage, commands.power.start, Semantics.IDEMPOTENT),
         Topic("stop_device", DeviceMessage, commands.power.stop, Semantics.IDEMPOTENT),

@@ -50,6 +50,7 @@ async def _check_redirect(
     _: aiohttp.ClientSession, __: SimpleNamespace, redirect: aiohttp.TraceRequestRedirectParams
 ) -> None:
     headers = redirect.response.headers
+    # The headers that aiohttp follows, in its order.
     target = redirect.url.join(URL(headers.get("Location", headers.get("URI", ""))))
     if target.scheme not in ("https", "wss"):
         place = f"{target.scheme}://{target.host}"
@@ -95,6 +96,7 @@ class _WebSocket(aiohttp.ClientWebSocketResponse):
         try:
             return await super().receive(timeout)
         except asyncio.CancelledError:
+            # Kept in a field, as the event loop holds only a weak reference to a task.
             self._closing_task = asyncio.create_task(self.close())
             raise
 
@@ -102,6 +104,7 @@ class _WebSocket(aiohttp.ClientWebSocketResponse):
     async def close(self, *, code: int = aiohttp.WSCloseCode.OK, message: bytes = b"") -> bool:
         """Close with a close frame, then abort: TLS would wait 30 s for the close_notify of a frozen cloud."""
         connection = self._response.connection
+        # Read before closing, which clears the connection.
         tls = connection.transport if connection else None
         try:
             return await super().close(code=code, message=message)
@@ -115,6 +118,7 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
+    # Both are needed: while data is unacknowledged, the kernel sends no keepalive probes.
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)

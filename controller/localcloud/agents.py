@@ -69,6 +69,7 @@ class Agents:
         """Record the end of a connection; return its agent's name."""
         name = self._names.pop(sid, None)
         session = self._agents[name].session if name else None
+        # A replaced connection ends after its successor has begun.
         if name and session and session.sid == sid:
             session.gone.set()
             self._agents[name].session = None

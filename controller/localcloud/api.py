@@ -39,6 +39,7 @@ class Api:
 
     async def start(self) -> None:
         """Listen. Raises errors.SettingError when another local cloud uses the directory."""
+        # asyncio removes an existing socket before it binds, even one that another cloud listens on.
         if _answers(self._path):
             raise errors.SettingError(f"a local cloud already runs on {self._cloud.directory}; choose another --dir")
         app = web.Application(middlewares=[_errors_as_json])

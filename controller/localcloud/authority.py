@@ -85,6 +85,7 @@ class Authority:
         temporary = path.with_suffix(f".{secrets.token_hex(4)}")
         files.write_secret(temporary, b"".join(made.pem()))
         with contextlib.suppress(FileExistsError):
+            # A hard link, because a rename would replace the CA of the other process.
             path.hardlink_to(temporary)
         temporary.unlink()
 

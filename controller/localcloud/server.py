@@ -150,6 +150,7 @@ class Cloud:
             if not answer.done():
                 answer.set_result(arguments[0] if arguments else None)
 
+        # Not call(), which would wait its whole timeout after the agent has disconnected.
         await self._server.emit(topic, payload, to=session.sid, callback=on_answer)
         return await self._first_of(answer, session, common_name, timeout)
 
@@ -192,6 +193,7 @@ class Cloud:
             return False
         replaced = await self.agents.connected(common_name, sid)
         logger.info("Agent %s connected", common_name)
+        # An agent that lost its link returns before the server has noticed the loss.
         if replaced:
             await self._drop(replaced)
         return True

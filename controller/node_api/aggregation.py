@@ -21,6 +21,7 @@ STALE_SECONDS = 120  # a sample counts for a time at most this far away; old sam
 
 async def gather_answers(queries: Iterable[Awaitable[T]]) -> list[T]:
     """Await all queries and return the successful answers. Raises errors.CommandError if every query fails."""
+    # One host that does not answer must not discard the answers of the others.
     found = await asyncio.gather(*queries, return_exceptions=True)
     refusals = [answer for answer in found if isinstance(answer, errors.CommandError)]
     for answer in found:

@@ -18,6 +18,7 @@ PATH = "/v1/"
 LIMIT = 16 << 20  # bytes of a query: run_command carries up to 8 MiB of text, and files as base64
 REFUSED = 422  # the query was understood, and its result is an error
 
+# An older node must refuse a parameter that it does not know, not ignore it.
 _AS_BASE64 = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", extra="forbid", allow_inf_nan=False)
 
 
@@ -33,6 +34,7 @@ class Query:
     @classmethod
     def of(cls, method: Callable[..., Any]) -> Query:
         """Derive the query from the annotations of a method; a parameter without a default is required."""
+        # The annotations are texts (PEP 563), which get_type_hints resolves.
         signature, types = inspect.signature(method), get_type_hints(method)
         fields: dict[str, Any] = {
             name: (types[name], ... if parameter.default is parameter.empty else parameter.default)

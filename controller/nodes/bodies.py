@@ -53,6 +53,7 @@ def of(content: bytes, content_type: str, charset: str | None, *, cut: bool) -> 
 
 
 def _of_json(content: bytes) -> Body:
+    # Python would accept NaN and Infinity, which the answer cannot carry.
     value = json.loads(content, parse_constant=_refuse)
     if len(json.dumps(value)) > ENCODED_LIMIT:
         raise ValueError("too large")
@@ -79,6 +80,7 @@ def _decoded(content: bytes, content_type: str, charset: str | None, *, cut: boo
 
 
 def _of_text(text: str, *, cut: bool) -> Body:
+    # Repeated, because escapes are not spread evenly over the text.
     while (length := len(json.dumps(text))) > ENCODED_LIMIT:
         text, cut = text[: len(text) * ENCODED_LIMIT // length], True
     return Body(text, truncated=cut)

@@ -186,6 +186,7 @@ def _reach(found: NetworkFacts) -> Step:
 
 
 def _names(found: NetworkFacts) -> Step:
+    # 127.0.0.11 is Docker's own resolver, which forwards to the servers that the container was created with.
     if found.desired_servers and list(found.actual_servers) not in (list(found.desired_servers), ["127.0.0.11"]):
         actual = ", ".join(found.actual_servers) or "no server"
         return _broken("DNS", f"the runtime uses {actual} instead of {', '.join(found.desired_servers)}")

@@ -30,6 +30,7 @@ from controller.nodes.kubernetes_node import KubernetesNode
 
 CHECK_SECONDS = 10.0
 WRITE_SECONDS = 60.0
+# The limits of the schema (api/edgenodes.py): a longer list would make the whole status invalid.
 INTERFACES_SHOWN = 64
 ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
 
@@ -103,6 +104,7 @@ class EdgeNodePublisher:
         if now - self._written >= WRITE_SECONDS or _comparable(previous) != _comparable(current):
             await self._write(current, cloud, [runtime["spec"] for runtime in found])
             self._written = now
+        # The conditions as they were before: the write above has replaced the leader's.
         if self._returned is not None and any(c.reason == reasons.NODE_AWAY for c in previous):
             await self._returned()
 

@@ -51,10 +51,12 @@ class KubernetesNode:
 
     def _labels(self) -> dict[str, str]:
         system = {"kubernetes.io/os": "linux", "kubernetes.io/arch": _architecture()}
+        # The value of a label has at most 63 characters and ends with a letter or digit.
         return {"kubernetes.io/hostname": platform.node()[:63].rstrip("-."), **system}
 
     def _info(self, facts: host.HostFacts) -> dict[str, Any]:
         node_info = {"operatingSystem": "linux", "architecture": _architecture(), "osImage": facts.os}
+        # The API reference requires these fields of NodeSystemInfo.
         unknown = dict.fromkeys(("machineID", "systemUUID", "bootID", "kubeProxyVersion"), "")
         versions = {"kernelVersion": facts.kernel, "kubeletVersion": f"edge-controller {self._version}"}
         return {**unknown, **node_info, **versions, "containerRuntimeVersion": "docker://"}

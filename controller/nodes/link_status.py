@@ -9,6 +9,7 @@ from controller.api import edgenodes, reasons
 from controller.machinery.timestamps import rfc3339
 from controller.nodes.edgenode_status import Cloud
 
+# Not imported at run time: a process without the role link must not load the Socket.IO client.
 if TYPE_CHECKING:
     from controller.cloud.link import LinkState
 
@@ -57,4 +58,5 @@ class LinkStatus:
 
 
 def _shown(state: LinkState) -> tuple[bool, str | None]:
+    # Not the number of attempts: each one would cause a check of the EdgeNodes.
     return state.connected, state.last_error

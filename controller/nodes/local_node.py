@@ -48,6 +48,7 @@ class LocalNode:
 
     async def reading(self) -> Reading:
         """The sampler's last reading, with the current uptime."""
+        # The reading may be seconds old: a container that has just started would seem to start after it.
         return Reading(replace(self._sampler.host, uptime=int(boottime.now())), self._cpu_count)
 
     async def host_facts(self) -> HostFacts:

@@ -34,6 +34,7 @@ class PodContainers:
 
     async def running(self) -> list[RunningContainer]:
         """The containers that run. One without a process is dropped: a new container in its pod causes an event."""
+        # A copy, because pods may be added while the thread reads /proc.
         candidates = list(self._containers)
         found = await asyncio.to_thread(cgroups.first_processes, candidates, self._proc)
         for ended in set(candidates) - set(found):

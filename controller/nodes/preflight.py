@@ -72,6 +72,7 @@ def state_directory(path: Path) -> Finding:
     subject = "state directory"
     directory = _nearest_directory(path)
     try:
+        # A real file, because root passes every check of permissions, even in /proc.
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
@@ -148,6 +149,7 @@ def macvlan(modules: Path = Path("/lib/modules"), loaded: Path = Path("/sys/modu
     if (loaded / "macvlan").exists():
         return Finding("OK", "macvlan", "in the kernel")
     folder = modules / platform.release()
+    # /sys/module shows a built-in module only if it has parameters or a version.
     lists = [folder / "modules.builtin", folder / "modules.dep"]
     readable = [path for path in lists if path.exists()]
     if any("/macvlan.ko" in path.read_text() for path in readable):

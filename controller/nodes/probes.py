@@ -61,6 +61,7 @@ async def interface(
         routes=snapshot.default_routes,
         is_default=gateways[:1] == [desired.name],
         gateway_inside=inside,
+        # An answer here, when there was none inside, shows that foreign MAC addresses are dropped on the way.
         gateway_outside="" if inside else await _who_has(gateway, parent.name if parent else ""),
         desired_servers=desired.dns,
         actual_servers=await asyncio.to_thread(resolver.name_servers, process),
@@ -110,6 +111,7 @@ async def _reached(address: str, port: int) -> bool:
             _, writer = await asyncio.open_connection(address, port)
     except ConnectionRefusedError:
         return True
+    # Includes the timeout: TimeoutError is an OSError.
     except OSError:
         return False
     writer.close()

@@ -32,6 +32,7 @@ _DROPPED_REQUEST_HEADERS = frozenset(
         "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
+# aiohttp has already decompressed the body.
 _DROPPED_RESPONSE_HEADERS = _DROPPED_REQUEST_HEADERS | {"content-encoding"}
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -57,6 +58,7 @@ class Proxy:
         try:
             async with asyncio.timeout(seconds), self._send(request) as response:
                 return await _read(response)
+        # First, because aiohttp's timeouts are ClientErrors as well.
         except TimeoutError:
             raise CommandError(f"the runtime did not answer within {seconds:.0f} s") from None
         except aiohttp.ClientConnectorError as error:
@@ -87,6 +89,7 @@ class Proxy:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=False, force_close=True, limit=CONNECTIONS, socket_factory=_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                # The only limit is that of send(), which includes the wait for a free connection.
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"User-Agent": "edge-controller"},
             )
@@ -98,6 +101,7 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
+    # Must precede connect() to limit the window that TCP announces (tcp(7)).
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
     return made
 
@@ -169,6 +173,7 @@ async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
         if name.lower() not in _DROPPED_RESPONSE_HEADERS:
+            # The message has one text per name; repeated fields may be joined (RFC 9110 section 5.3).
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return HttpResponse(
         status_code=response.status,

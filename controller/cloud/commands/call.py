@@ -47,6 +47,7 @@ class Call:
         Returns whether an earlier process began it, so that it may already be done, partly or completely. Raises
         AlreadyAnswered for a redelivery, errors.CommandError if a later command superseded it.
         """
+        # The executor awaits the same task for the answer, so cancelling this wait must not cancel the task.
         entry = await asyncio.shield(self._opening)
         if entry.answer is not None:
             raise AlreadyAnswered(entry.answer)
@@ -66,6 +67,7 @@ class Call:
         await self.slot.wait_for_turn()
 
     async def _refuse_repetition(self, entry: Entry) -> None:
+        # The runtime may have received the request before the crash, and a second one could act twice.
         if self._command.semantics is Semantics.AT_MOST_ONCE:
             raise AlreadyAnswered(OUTCOME_UNKNOWN)
         if later := await self._journal.superseded_by(entry, self._command.message.device):

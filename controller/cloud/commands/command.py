@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from controller import errors
 from controller.cloud.contracts.base import Message
 
+# Makes the derived key differ from any other key that is derived from the same private key.
 _PURPOSE = b"getedge.me: digests of RuntimeCommands"
 
 
@@ -68,6 +69,7 @@ class Command(NamedTuple):
 
         Without requested_at two equal messages may be two commands, so each gets an identity of its own.
         """
+        # A redelivery may have its keys in another order.
         canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(f"{topic}\n{canonical}".encode()).hexdigest()
         unique = digest if message.requested_at else uuid.uuid4().hex

@@ -34,6 +34,7 @@ class CommandIndex:
 
     def __init__(self, commands: list[dict[str, Any]], now: float) -> None:
         self._records = {record.name: record for record in (_record(command, now) for command in commands)}
+        # Continues where earlier processes ended, as superseded_by compares commands of several processes.
         self._sequence = max((record.spec.sequence for record in self._records.values()), default=0)
 
     def __len__(self) -> int:
@@ -51,6 +52,7 @@ class CommandIndex:
     def adopt(self, command: dict[str, Any], now: float) -> CommandRecord:
         """The record of an existing object; adds one if its creation had seemed to fail."""
         found = _record(command, now)
+        # A known record keeps the time when it was first seen.
         return self._records.setdefault(found.name, found)
 
     def answered(self, name: str, outcome: Phase) -> None:
@@ -66,6 +68,7 @@ class CommandIndex:
         """The record of an earlier delivery of the same command."""
         if record := self._records.get(command.name(key)):
             return record
+        # The name differs if the command was recorded with another key, or by version 0.1 without one.
         return next((record for record in self._records.values() if _is_same(record.spec, command, key)), None)
 
     def superseded_by(self, sequence: int, device: str) -> str:

@@ -41,7 +41,9 @@ class Slot:
         """Wait until all earlier commands have finished. Needs no timeout: each of them has its own deadline."""
         if self.before is not None:
             async with self._interruptible(None):
+                # Awaiting the future itself would let the cancellation of one waiter cancel it for all others.
                 await asyncio.wait([self.before.finished])
+            # A device that is never idle would otherwise keep all its slots in memory.
             self.before = None
 
     @asynccontextmanager
@@ -63,6 +65,7 @@ class Slot:
     def interrupt(self, reason: str) -> None:
         """Interrupt this command's current wait, or else its next one."""
         self._interruption = reason
+        # A timeout that has expired cannot be rescheduled: it raises RuntimeError.
         if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
 
@@ -79,6 +82,7 @@ class Slot:
         try:
             async with asyncio.timeout_at(deadline) as self._scope:
                 yield
+        # An interruption ends the wait as the deadline does; only the reason tells them apart.
         except TimeoutError:
             self._refuse_when_interrupted()
             raise

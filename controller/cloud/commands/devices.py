@@ -22,6 +22,7 @@ class Devices:
 
     async def find(self, device_id: str) -> RuntimeObject | None:
         """The Runtime of a device, None if there is none. Raises errors.CommandError if the id is ambiguous."""
+        # No Runtime has such an id, and a comma in it would add a requirement to the field selector.
         if not re.fullmatch(fields.DEVICE_ID, device_id):
             return None
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.deviceId={device_id}")

@@ -41,6 +41,7 @@ class Executor:
         if task is None:
             slot = self._queues.enqueue(command.message.device, self._seconds)
             task = asyncio.create_task(self._run(command, handler, slot), name=command.topic)
+            # Before the first await, so that a concurrent duplicate finds it.
             self._in_progress[command.identity] = task
             task.add_done_callback(lambda _: self._in_progress.pop(command.identity, None))
         await asyncio.wait([task])  # awaiting the task itself would cancel it together with the caller
@@ -51,6 +52,7 @@ class Executor:
 
         Commands that are already saving their answer get a moment to finish.
         """
+        # A copy, because a task that ends removes itself.
         tasks = dict(self._in_progress)
         for identity, task in tasks.items():
             if identity not in self._being_saved:
@@ -59,6 +61,7 @@ class Executor:
             await asyncio.wait(tasks.values(), timeout=STOP_SECONDS)
 
     async def _run(self, command: Command, handler: Handler, slot: Slot) -> Answer:
+        # The write runs while the command reads what it needs; the command acts only after begin().
         opening = asyncio.create_task(self._journal.open(command))
         call = Call(command, slot, self._journal, opening)
         try:
@@ -68,6 +71,7 @@ class Executor:
                 if not call.begun:
                     raise RuntimeError("the command acted before it was journaled")
                 call.log.info("Answered %s: %s", command.topic, guard.answer.get("status"))
+            # Refused commands are journaled as well: their redelivery gets the same refusal.
             entry = await opening
         finally:
             opening.cancel()

@@ -43,6 +43,7 @@ class Forwarding:
         """Forward a request and return the runtime's answer; an HTTP status of 400 or more counts as an error."""
         node, request = await self._prepare(message)
         await call.begin()
+        # The wait for earlier commands has no deadline of its own, so the time may be up by now.
         if call.slot.seconds_left <= 0:
             raise CommandError("not sent: earlier commands for the device used up the time limit, send it again")
         return _answer(await node.request(request, call.slot.seconds_left))
@@ -79,6 +80,7 @@ def _address(runtime: RuntimeObject) -> str:
     if state != "running":
         raise CommandError(f"{device_id} is not running (it is {state}): start it first")
     try:
+        # Parsed, so that an edited status cannot lead the request to a host name.
         return str(ipaddress.IPv4Address(status.get("internalIP") or ""))
     except ValueError:
         raise CommandError(f"{device_id} has no internal address yet: try again in a moment") from None
@@ -130,6 +132,7 @@ class Reads:
     def __contains__(self, message: RunCommand) -> bool:
         return (
             message.method in _METHODS
+            # 8443 even if spec.controlPort differs, because the cloud uses it for the runtime's API.
             and message.port in (None, CONTROL_PORT)
             and message.data is None
             and not message.files

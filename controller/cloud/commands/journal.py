@@ -68,6 +68,7 @@ class Journal:
         """Record the command, on disk before this returns, or find the entry of an earlier delivery."""
         index, key = await self._loaded_index(), await self._key()
         if earlier := index.earlier(command, key):
+            # The cache comes first: the object lacks the runtime's response.
             if whole := self._cache.get(earlier.name):
                 return Entry(earlier.name, earlier.spec.sequence, redelivered=True, answer=whole)
             if found := await self._existing_entry(index, earlier.name):
@@ -76,6 +77,7 @@ class Journal:
         metadata = {"name": name, "namespace": self._namespace}
         try:
             await self._api.create(kinds.RUNTIME_COMMANDS, {"metadata": metadata, "spec": spec.wire()})
+        # An earlier creation that seemed to fail, for example by a timeout, may have been executed.
         except errors.AlreadyExistsError:
             if found := await self._existing_entry(index, name):
                 return found
@@ -90,6 +92,7 @@ class Journal:
 
         A failure is only logged: the command itself is done, and its answer stays in memory.
         """
+        # Before the writes, which may fail: redeliveries then get the answer from memory.
         self._cache.put(name, answer)
         (await self._loaded_index()).answered(name, outcome)
         status = records.status(answer, outcome, rfc3339_micro(self._clock()), await self._key())
@@ -140,6 +143,7 @@ class Journal:
     async def _loaded_index(self) -> CommandIndex:
         """The register, read from the API on first use. Raises errors.ApiError."""
         async with self._loading:
+            # Under the lock, as two indexes would give the same sequence number to two commands.
             if self._index is None:
                 commands = await self._api.list(kinds.RUNTIME_COMMANDS, self._namespace)
                 await self._remove_responses(commands)

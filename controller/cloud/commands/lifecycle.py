@@ -61,6 +61,7 @@ class Lifecycle:
         await call.begin()
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
             await self._wait_until_deleted(existing, call)
+            # Chosen again, because the nodes may have changed during the wait.
             existing, schedule = None, await self._schedule(spec)
         if existing is not None:
             refuse_foreign(existing)
@@ -74,12 +75,14 @@ class Lifecycle:
         device_id = message.device_id
         runtime = await self._devices.find(device_id)
         resumed = await call.begin()
+        # A command that was interrupted after the deletion finds nothing, and has succeeded.
         if runtime is None and not resumed:
             raise unknown(device_id)
         if runtime is not None:
             refuse_foreign(runtime)
             refuse_away(runtime)
             metadata = runtime["metadata"]
+            # The uid protects a Runtime that was created under this name since it was read.
             await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
 

@@ -31,7 +31,9 @@ def _tool(runtime: dict[str, Any]) -> str:
     marks = (
         ("the Flux Kustomization", labels.get(_FLUX_KUSTOMIZATION)),
         ("the Flux HelmRelease", labels.get(_FLUX_HELM_RELEASE)),
+        # The tracking id is APPLICATION:GROUP/KIND:NAMESPACE/NAME.
         ("the Argo CD Application", str(annotations.get(_ARGO_TRACKING) or "").partition(":")[0]),
+        # Helm itself requires label and annotation before it treats an object as its own.
         ("the Helm release", annotations.get(_HELM_RELEASE) if labels.get(names.MANAGED_LABEL) == "Helm" else ""),
     )
     return next((f"{word} {name}" for word, name in marks if name), "")
@@ -42,10 +44,12 @@ def _field_manager(runtime: dict[str, Any]) -> str:
     entries = [
         entry
         for entry in runtime["metadata"].get("managedFields") or ()
+        # Our own writes, such as the placement, say nothing about who manages the Runtime.
         if "f:spec" in (entry.get("fieldsV1") or {}) and entry.get("manager") != names.FIELD_MANAGER
     ]
     last: dict[str, Any] = max(entries, key=lambda entry: str(entry.get("time") or ""), default={})
     manager = str(last.get("manager") or "")
+    # kubectl names its managers after its commands, for example kubectl-client-side-apply.
     return "kubectl" if not manager or manager.startswith("kubectl") else manager
 
 

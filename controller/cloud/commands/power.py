@@ -51,6 +51,7 @@ class Power:
     async def _wait(self, written: RuntimeObject, call: Call, state: str) -> None:
         latest = written
         try:
+            # Without aclosing, a generator that is left early keeps its watch open until it is collected (PEP 525).
             async with call.slot.within_deadline(), aclosing(rollout.follow(self._api, written)) as changes:
                 async for runtime in changes:
                     latest = _still_desired(runtime, written, state)

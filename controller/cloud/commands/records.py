@@ -38,6 +38,7 @@ class AnswerCache:
     def put(self, name: str, answer: Answer) -> None:
         """Keep an answer, unless it exceeds the limit on its own."""
         self._drop(name)
+        # Kept as text, because the parsed answer takes several times its size.
         text = json.dumps(answer).encode()
         if len(text) > self._limit:
             return
@@ -123,6 +124,7 @@ def _without_content(code: int) -> dict[str, Any]:
         "body": None,
         "ok": code < 400,
         "content_type": "",
+        # Marked as cut, so that the missing body is not taken for an empty one.
         "truncated": True,
     }
 
@@ -132,4 +134,5 @@ def _bounded(own_words: Answer) -> str:
     text = json.dumps(own_words)
     if len(text) <= runtimecommands.ANSWER_LIMIT:
         return text
+    # An eighth, because JSON escapes one character into six; the rest is for the other fields.
     return json.dumps({**own_words, "error": str(own_words.get("error"))[: runtimecommands.ANSWER_LIMIT // 8]})

@@ -62,6 +62,7 @@ class Retirement:
 
     async def delete_orchestrator(self, _message: Message, call: Call) -> Answer:
         """Start deleting; answers at once, and the work continues in the background."""
+        # First, so that a redelivery gets its first answer instead of the refusal below.
         await call.begin()
         if self.in_progress():
             raise errors.CommandError("the orchestrator is already being deleted")
@@ -107,6 +108,7 @@ class Retirement:
         await self._delete_runtimes()
         self._report("done", status="success")
         await asyncio.sleep(self._hooks.linger_seconds)
+        # The marker before the journal: a crash in between is resumed, while the other order could leave the link up.
         await self._hooks.retire()
         await self._journal.finish(command)
         await self._hooks.shut_down(bool(await self._api.list(kinds.RUNTIMES)))
@@ -115,6 +117,7 @@ class Retirement:
         """Delete all Runtimes first and then wait for each, so that they stop in parallel."""
         selector = f"{names.ORIGIN_LABEL}={names.ORIGIN_CLOUD}"
         made = await self._api.list(kinds.RUNTIMES, label_selector=selector)
+        # A tool may have taken a Runtime over, which leaves the cloud's label on it.
         runtimes = [runtime for runtime in made if ownership.is_managed_by_cloud(runtime)]
         for runtime in runtimes:
             metadata = runtime["metadata"]

@@ -31,6 +31,7 @@ async def follow(api: ApiClient, runtime: RuntimeObject) -> AsyncGenerator[Runti
         field_selector=f"metadata.name={metadata['name']}",
         backoff=Backoff(*RETRY_SECONDS),
     )
+    # The desired state may have been reached before, and then no change follows.
     yield runtime
     async with aclosing(informer.changes(metadata["resourceVersion"])) as changes:
         async for change in changes:
@@ -51,6 +52,7 @@ def _current(change: Listing | WatchEvent, uid: str) -> RuntimeObject | None:
     """The object with this uid after a change, None if it is gone."""
     if isinstance(change, WatchEvent) and change.type == "DELETED":
         return None
+    # The watch follows a name, which a new object may have by now.
     return next((found for found in change.objects if found["metadata"]["uid"] == uid), None)
 
 
@@ -64,6 +66,7 @@ def is_ready(runtime: RuntimeObject, generation: int) -> bool:
 def stall(runtime: RuntimeObject, generation: int) -> str:
     """Why ``generation`` cannot be reached without intervention, or ""."""
     stalled = conditions.of(runtime, names.STALLED)
+    # A condition from before the change says nothing about the new spec, which may be the remedy.
     if stalled.get("status") != "True" or _age(stalled, -1) < generation:
         return ""
     return str(stalled.get("message") or stalled.get("reason"))

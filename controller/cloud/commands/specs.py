@@ -83,6 +83,7 @@ def difference(desired: Any, current: Any, path: str = "") -> str:
 
 
 def _same(desired: Any, current: Any, path: str) -> bool:
+    # The message's address is in lower case, but a person may have written the object's in capitals.
     if path.endswith("macAddress"):
         return str(desired).lower() == str(current).lower()
     return bool(desired == current) or (desired == [] and current is None)

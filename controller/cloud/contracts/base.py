@@ -20,9 +20,11 @@ ORCHESTRATOR = "__orchestrator__"  # used in place of a device id to address the
 class Message(BaseModel):
     """The fields of every message. Unknown fields are ignored."""
 
+    # Unknown fields come from newer clouds. Inputs are hidden because they may be passwords.
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     correlation_id: Number
+    # Defaults are validated too: an absent field must reach _required_when_strict.
     action: Annotated[str | None, Field(validate_default=True)] = None
     requested_at: Annotated[DateTime | None, Field(validate_default=True)] = None
 

@@ -43,6 +43,7 @@ def _walk(payload: Any) -> Iterator[tuple[str, int, Any]]:
             continue
         if isinstance(value, dict):
             for key, inner in value.items():
+                # Keys carry text as well.
                 yield path, depth, key
                 pending.append((f"{path}.{key}" if path else str(key), depth + 1, inner))
         elif isinstance(value, list | tuple):
@@ -54,6 +55,8 @@ def _unfit(value: Any) -> str:
         return "must be a finite number"
     if isinstance(value, int) and value.bit_length() > 256:
         return "is too large a number"
+    # JSON can escape a lone surrogate, which cannot be encoded later. isascii() is a flag, so most texts are not
+    # encoded.
     if isinstance(value, str) and not value.isascii() and _has_surrogate(value):
         return "must be valid Unicode text"
     if isinstance(value, bytes | bytearray | memoryview):

@@ -22,6 +22,7 @@ MAX_FIELDS = 64
 MAX_FILES = 8
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")  # RFC 9110 section 5.6.2: a token
+# A value may contain a tab, but no line break, which would begin another header (RFC 9110 section 5.5).
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -33,6 +34,7 @@ def _method(value: str) -> str:
 
 def _path(value: str) -> str:
     """A path with an optional query, normalised to start with exactly one slash."""
+    # Two slashes at the beginning would be followed by another host (RFC 3986 section 4.2).
     path = "/" + value.strip().lstrip("/")
     if re.match(r"/[A-Za-z][A-Za-z0-9+.-]*:", path) or re.search(r"[\x00-\x20\x7f\\#]", path):
         raise fault("must be a path on the runtime such as /api/status")
@@ -56,6 +58,7 @@ def _scalars(value: Any) -> dict[str, list[str]]:
 
 
 def _scalar(value: Any) -> str:
+    # A bool is an int, and its str() is "True".
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
@@ -95,6 +98,7 @@ class RunCommand(base.DeviceMessage):
     """One request; ``params`` are query parameters, ``files`` make it a multipart form with ``data`` as its fields."""
 
     method: Annotated[Text, AfterValidator(_method)]
+    # No repr, which may reach a log, shows what can hold a login: path, headers and bodies (decision 137).
     api: Annotated[Text, Field(max_length=2048, repr=False), AfterValidator(_path)]
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     headers: Annotated[
@@ -118,6 +122,7 @@ class RunCommand(base.DeviceMessage):
     @field_validator("data")
     @classmethod
     def _form_is_an_object(cls, value: Any, info: ValidationInfo) -> Any:
+        # files is declared before data, so it has already been validated.
         if info.data.get("files") and value is not None and not isinstance(value, dict):
             raise fault("must be an object when files are sent")
         return value

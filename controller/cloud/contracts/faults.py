@@ -31,6 +31,7 @@ _SENTENCES = {
 
 def fault(sentence: str) -> PydanticCustomError:
     """The error for a validator to raise; ``sentence`` follows the field's name, as in "must be an IPv4 address"."""
+    # A parameter rather than the template, which would take braces in the sentence for placeholders.
     return PydanticCustomError("rule", "{sentence}", {"sentence": sentence})
 
 

@@ -18,6 +18,7 @@ from controller.cloud.contracts.faults import fault
 
 
 def _finite_number(value: Any) -> int | float:
+    # A bool is an int.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise fault("must be a finite number")
     return value
@@ -26,6 +27,7 @@ def _finite_number(value: Any) -> int | float:
 def _date_time(value: str) -> str:
     """ISO 8601 date and time; no offset means UTC. Kept as text, which is part of the command's identity."""
     try:
+        # fromisoformat also accepts a date without a time, and week dates.
         if re.match(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}", value):
             datetime.fromisoformat(value)
             return value
@@ -48,6 +50,7 @@ def _matches(pattern: str, sentence: str, limit: int = 253) -> AfterValidator:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
+        # fullmatch, because '$' also matches before a line break at the end.
         if len(value) > limit or not compiled.fullmatch(value):
             raise fault(sentence)
         return value
@@ -67,6 +70,7 @@ def _host_address(value: str) -> str:
 
 def _mac_address(value: str) -> str:
     text = value.lower().replace("-", ":")
+    # An odd first octet marks a group address (IEEE 802), which no interface can have.
     if not re.fullmatch(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", text) or text == "00:00:00:00:00:00":
         raise fault("must be a unicast MAC address such as 02:42:ac:11:00:02")
     return text
@@ -134,6 +138,7 @@ OptionalText = Annotated[Text | None, BeforeValidator(_absent_when_empty)]
 OptionalImageTag = Annotated[ImageTag | None, BeforeValidator(_absent_when_empty)]
 OptionalParentInterface = Annotated[ParentInterface | None, BeforeValidator(_absent_when_empty)]
 
+# A /31 or /32 has no host address apart from its network and broadcast address.
 SHORTEST_PREFIX, LONGEST_PREFIX = 8, 30
 
 
@@ -160,6 +165,7 @@ def host_fault(address: str, network: ipaddress.IPv4Network) -> str:
 
 def _in_cidr_form(subnet: str) -> ipaddress.IPv4Network:
     address, _, prefix = subnet.partition("/")
+    # After the slash, IPv4Network would also accept a netmask or a wildcard mask.
     if not prefix.isdecimal():
         raise ValueError("must be a subnet such as 192.168.1.0/24, or a netmask such as 255.255.255.0")
     return _parsed(f"{address}/{prefix}")

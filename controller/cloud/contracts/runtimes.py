@@ -48,6 +48,7 @@ class Interface(Part):
     parent_interface: ParentInterface
     network_mode: Literal["dhcp", "static", "manual"]
     ip_address: OptionalIpv4 = None
+    # Validated even if it is absent, as it carries the rule about both fields.
     ip: Annotated[OptionalIpv4, Field(validate_default=True)] = None
     parent_subnet: OptionalText = None
     subnet: Annotated[OptionalText, Field(validate_default=True)] = None
@@ -63,6 +64,7 @@ class Interface(Part):
         other = info.data.get("ip_address")
         if value and other and value != other:
             raise fault(f"differs from ip_address ({other})")
+        # info.data lacks a field that is invalid itself: one mistake must not be listed as two faults.
         if _static(info) and "ip_address" in info.data and not (value or other):
             raise fault("is required with network_mode static")
         return value
@@ -127,6 +129,7 @@ class Interface(Part):
     @property
     def router(self) -> str | None:
         """The gateway, or else the parent interface's if that is inside the subnet."""
+        # Unlike gateway, parent_gateway is only a default: one that does not fit is left out, not refused.
         if self.gateway or not self.parent_gateway or self.network is None:
             return self.gateway
         inside = ipaddress.IPv4Address(self.parent_gateway) in self.network

@@ -33,6 +33,7 @@ def make() -> ServerCertificate:
     valid = certificates.Period(certificates.BEGIN, END)
     pem, secret = certificates.authority(HOST, valid, names=[certificates.host_name(HOST)]).pem()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Both ends are this program, so no older version is needed.
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     with tempfile.NamedTemporaryFile() as file:  # mode 0600; ssl loads keys from files only
         Path(file.name).write_bytes(secret + pem)

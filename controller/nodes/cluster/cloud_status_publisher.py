@@ -55,8 +55,10 @@ class CloudStatusPublisher:
         )
         merged = conditions.merge(previous, [connected])
         others = [condition for condition in previous if condition.type != names.CLOUD_CONNECTED]
+        # A merge patch removes only what it names as null (RFC 7396).
         cleared = dict.fromkeys(("connectedSince", "lastError", "certificateNotAfter"))
         patch = {
+            # The list of conditions is replaced as a whole, so a write must not undo what the node has written since.
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
             "status": {
                 "agentId": cloud.agent_id,

@@ -29,6 +29,7 @@ async def release(api: ApiClient, namespace: str, node: str) -> list[str]:
     lines = await list_objects(api, node)
     for runtime in await _runtimes(api, node):
         await _delete(api, runtime)
+    # The EdgeNode comes last: without it, a repetition after a failure would be refused.
     for kind, name, where in (
         (core_kinds.LEASES, node_lease.name_of(node), namespace),
         (kinds.EDGE_NODES, node, ""),
@@ -58,6 +59,7 @@ async def _delete(api: ApiClient, runtime: dict[str, Any]) -> None:
     name, namespace = metadata["name"], metadata["namespace"]
     await api.delete(kinds.RUNTIMES, name, namespace, uid=metadata["uid"])
     if runtime["spec"].get("backend") != "Pod":
+        # A merge patch replaces the whole list, so it must contain the finalizers of others.
         others = [entry for entry in metadata.get("finalizers") or () if entry != names.FINALIZER]
         with contextlib.suppress(errors.NotFoundError):
             await api.patch(kinds.RUNTIMES, name, namespace, {"metadata": {"finalizers": others}})

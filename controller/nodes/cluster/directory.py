@@ -36,6 +36,7 @@ class ClusterNodeDirectory:
 
     async def close(self) -> None:
         """Close all connections."""
+        # Taken out before the first await, so that none is closed twice.
         clients, self._clients = list(self._clients.values()), {}
         for client in clients:
             await client.close()
@@ -76,6 +77,7 @@ class ClusterNodeDirectory:
             try:
                 return placement.choose(candidates, spec, pods=self._pods)
             except errors.CommandError:
+                # The first refusal names what people see in the EdgeNodes, without every bridge and veth pair.
                 raise refusal from None
 
     @property
@@ -87,6 +89,7 @@ class ClusterNodeDirectory:
         """Query all hosts; one that does not answer keeps its last reading until it is away."""
         try:
             nodes = await self.available()
+        # An unavailable API says nothing about the hosts: their last readings stay.
         except errors.ApiError:
             return
         found = await asyncio.gather(*(_reading(node) for node in nodes.values()))

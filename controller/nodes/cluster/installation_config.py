@@ -65,6 +65,7 @@ class InstallationConfig:
                 core_kinds.CONFIG_MAPS, {"metadata": metadata, "data": {INSTALL_ID: install_id}}
             )
         except errors.AlreadyExistsError:
+            # Of processes that start at the same time, the first one's id counts for all.
             return await self._api.get(core_kinds.CONFIG_MAPS, NAME, self._namespace)
 
     async def _write(self, data: dict[str, str | None]) -> None:

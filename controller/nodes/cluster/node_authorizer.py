@@ -42,6 +42,7 @@ class NodeAuthorizer:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             return Verdict(401, "give a bearer token")
+        # Only a digest, so that the cache contains no tokens.
         key, now = hashlib.sha256(token.encode()).hexdigest(), asyncio.get_running_loop().time()
         decided_at, verdict = self._cache.get(key, (float("-inf"), Verdict(401)))
         if now - decided_at > CACHE_SECONDS:

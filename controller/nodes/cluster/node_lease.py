@@ -13,6 +13,7 @@ from controller.machinery.controller import Controller
 from controller.machinery.timestamps import rfc3339_micro
 
 RENEW_SECONDS = 10.0
+# Four periods: three renewals in a row may fail.
 AWAY_SECONDS = 40.0  # a node whose Lease was not renewed for this long is away
 
 

@@ -67,6 +67,7 @@ class NodeLifecycle:
 
     def _is_away(self, node: str, renewed: str) -> bool:
         now = asyncio.get_running_loop().time()
+        # A new leader has seen no renewal yet, so it gives every node the full time.
         if node not in self._renewals or self._renewals[node].renewed != renewed:
             self._renewals[node] = _Renewal(renewed, now)
         return now - self._renewals[node].seen_at > self._away_seconds
@@ -80,6 +81,7 @@ class NodeLifecycle:
         )
         if await self._mark(kinds.EDGE_NODES, node, message):
             log.warning("%s", message)
+        # At every check: since the EdgeNode was marked, Runtimes may have been created, or a write may have failed.
         for runtime in await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={name},spec.backend=Docker"):
             await self._mark(kinds.RUNTIMES, runtime, message)
 

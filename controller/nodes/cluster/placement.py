@@ -124,12 +124,14 @@ def _with_devices(
 
 def _best(eligible: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:
     """Of several nodes on the same LANs, the one with the fewest Runtimes."""
+    # Only a preference: a parent may have no address in the runtime's subnet.
     desired = {i["parentInterface"]: i["subnet"] for i in spec.get("interfaces") or () if i.get("subnet")}
     matching = [node for node in eligible if all(node.interfaces.get(name) == net for name, net in desired.items())]
     rest = matching or eligible
     if len({tuple(node.interfaces.get(parent, "") for parent in parents) for node in rest}) > 1:
         found = "; ".join(f"{n.name}: {_listed(n.interfaces.get(p) or 'no address' for p in parents)}" for n in rest)
         raise CommandError(f"several nodes have {_listed(parents)}, on different LANs ({found}): set node_name")
+    # The name makes the choice between equals repeatable.
     return min(rest, key=lambda node: (node.runtimes, node.name))
 
 

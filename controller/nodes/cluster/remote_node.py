@@ -62,6 +62,7 @@ class RemoteNode:
             return query.result.validate_json(
                 await self._post(query.name, parameters.model_dump_json().encode(), limit)
             )
+        # First, because TimeoutError is an OSError.
         except TimeoutError:
             raise errors.CommandError(f"node {node} did not answer within {limit:.0f} s") from None
         except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
@@ -70,6 +71,7 @@ class RemoteNode:
             raise errors.CommandError(f"node {node} runs another version: its answer cannot be read") from error
 
     async def _post(self, name: str, body: bytes, limit: float) -> bytes:
+        # Read for every query, because the kubelet replaces a projected token before it expires.
         token = await asyncio.to_thread(self._token.read_text)
         session = await self._open()
         async with session.post(
@@ -78,6 +80,7 @@ class RemoteNode:
             headers={"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=limit, sock_connect=CONNECT_SECONDS),
             server_hostname=certificate.HOST,
+            # The token must not go to another host.
             allow_redirects=False,
         ) as response:
             content = await response.read()
@@ -91,6 +94,7 @@ class RemoteNode:
         A kept-alive connection may break in use, and then it is unknown whether the node received the query.
         """
         async with self._opening:
+            # Under the lock: concurrent first queries would open several sessions, and only one would be closed.
             if self._session is None:
                 context = await asyncio.to_thread(certificate.client_context, self._address.certificate)
                 connector = aiohttp.TCPConnector(ssl=context, force_close=True)

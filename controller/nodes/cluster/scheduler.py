@@ -63,6 +63,7 @@ class Scheduler:
         for runtime in found:
             if not runtime["metadata"].get("deletionTimestamp"):
                 await self._assign(runtime)
+        # Replaced as a whole, so that Runtimes that are gone do not accumulate.
         self._considered = {_version(runtime) for runtime in found}
 
     async def _assign(self, runtime: dict[str, Any]) -> None:
@@ -73,6 +74,7 @@ class Scheduler:
             await self._write_condition(runtime, str(error))
             return
         spec = {"nodeName": placement.node_name, "backend": placement.backend}
+        # Fails if the Runtime has changed since it was read: the node was chosen for the old spec.
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": spec}
         try:
             await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
