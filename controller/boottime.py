@@ -44,6 +44,7 @@ class ClockStepDetector:
 
     def detect(self) -> int:
         """Return the seconds by which the clock was set since the last call; less than a minute counts as 0."""
+        # Compared with the last call, so that NTP's small corrections never add up to a step.
         before, self.booted_at = self.booted_at, self._clock() - self._elapsed()
         step = round(self.booted_at - before)
         return step if abs(step) >= STEP_SECONDS else 0

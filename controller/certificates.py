@@ -63,6 +63,7 @@ def authority(
     """Issue a CA, new or renewed with its key. With ``names`` it is also the certificate of a server."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     builder = _builder(subject(name), subject(name), key.public_key(), valid, names)
+    # It may issue certificates, but no further CA (RFC 5280, 4.2.1.9).
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -77,6 +78,7 @@ def issue(issuer: Pair, who: x509.Name, valid: Period, names: Sequence[x509.Gene
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    # Required by RFC 5280, 4.2.1.1; strict verifiers, such as Python 3.13 by default, reject a certificate without it.
     key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
     builder = builder.add_extension(key_id, critical=False)
     return Pair(builder.sign(issuer.key, hashes.SHA256()), key)
@@ -119,6 +121,7 @@ def _builder(
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
+        # An ECDSA key only signs; key_encipherment is for the key transport of RSA.
         digital_signature=True, key_cert_sign=signs_certificates, crl_sign=signs_certificates,
         content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
         encipher_only=False, decipher_only=False,

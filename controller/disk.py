@@ -64,6 +64,7 @@ class Disk:
     def refused(self, error: Exception) -> None:
         """Count the disk as full for a while after a write failed for lack of space."""
         with self._lock:
+            # A quota need not show in statvfs, so the failed write may be the only sign of it.
             self._distrusted = self._clock() + DISTRUST_SECONDS
             why = error.strerror if isinstance(error, OSError) else error
             self._turn(self._shortage() or f"the {self._name} is full ({why})")
@@ -71,9 +72,11 @@ class Disk:
     def probe(self) -> OSError | None:
         """Write and remove a file of 4 MiB; return the error, for example of a quota, or None. Blocking."""
         try:
+            # It has no name where the file system supports that (O_TMPFILE), so a power cut leaves nothing behind.
             with tempfile.TemporaryFile(dir=self.directory) as file:
                 file.write(bytes(PROBE_BYTES))
                 file.flush()
+                # Some file systems, such as NFS, report a lack of space no earlier than this (write(2)).
                 os.fsync(file.fileno())
         except OSError as error:
             return error
@@ -93,6 +96,7 @@ class Disk:
             self.visible = False
             return ""
         self.visible = True
+        # Two limits, so that a disk at the limit does not alternate between full and not with every write.
         full = bool(self.fault)
         free, inodes = _free_bytes(found), _inodes(found)
         if free < (ENOUGH_BYTES if full else LEAST_BYTES):
@@ -132,6 +136,7 @@ def on_host(directory: Path) -> os.statvfs_result:
 
 def _free_bytes(found: os.statvfs_result) -> int:
     """Count root's reserved blocks as free, because dockerd writes as root too."""
+    # The counts are in units of f_frsize, which may differ from f_bsize (statvfs(3)).
     if os.geteuid():
         return found.f_bavail * found.f_frsize
     hidden = min(found.f_blocks // 50, EXT4_RESERVED_BLOCKS) if found.f_bavail < found.f_bfree else 0

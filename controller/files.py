@@ -30,16 +30,19 @@ def write_secret(path: Path, content: bytes) -> None:
     """Atomically write a file with mode 0600 and sync it to disk. On OSError the previous file is unchanged."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        # O_EXCL follows no symlink, and the mode holds from the first byte, whatever the umask of a command is.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         rename_durably(temporary, path)
     finally:
+        # After the rename there is none; after a failure it would take space on a full disk.
         temporary.unlink(missing_ok=True)
 
 
 def rename_durably(fresh: Path, path: Path) -> None:
     """Rename a finished file; durable when this returns."""
+    # The content before the name: otherwise a power cut may leave the new name with an empty file (delayed allocation).
     sync(fresh)
     fresh.replace(path)
     sync(path.parent)

@@ -20,6 +20,7 @@ class Listen(NamedTuple):
 
 def parse(text: str, example: str) -> Listen:
     """Return the address written as HOST:PORT; an IPv6 address may be in brackets. Raises ValueError."""
+    # The last colon, as an IPv6 address contains others.
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"give it as HOST:PORT, such as {example}")

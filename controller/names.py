@@ -39,7 +39,7 @@ NAME_LABEL = f"{GROUP}/runtime-name"
 DEVICE_LABEL = f"{GROUP}/device-id"
 UID_LABEL = f"{GROUP}/runtime-uid"
 ROLE_LABEL = f"{GROUP}/role"  # on networks: "internal" or "lan"
-SPEC_LABEL = f"{GROUP}/spec"  # on containers: the spec they were created from, as canonical JSON (decision 12)
+SPEC_LABEL = f"{GROUP}/spec"  # on containers: the spec they were created from, as canonical JSON
 
 MAC_LABEL = f"{GROUP}/mac-addresses"  # on containers: interface name -> MAC address, as JSON
 IMAGE_LABEL = f"{GROUP}/image"  # on containers: the pinned image they were created from

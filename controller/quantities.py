@@ -12,6 +12,7 @@ SUFFIXES = {
 }  # fmt: skip
 MAGNITUDE = 40  # digits before or after the point; Kubernetes accepts up to 2**63
 EXACT = Context(prec=4 * MAGNITUDE)
+# `1E` is a suffix (exa) and `1E3` an exponent. Three digits bound it: int() builds a number of that many digits.
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i|))")
 
 
@@ -21,6 +22,7 @@ def parse(text: str) -> Decimal | None:
     if not found:
         return None
     factor = Decimal(f"1e{found[2]}") if found[2] else SUFFIXES[found[3] or ""]
+    # The default context rounds to 28 digits.
     return EXACT.multiply(Decimal(found[1]), factor)
 
 

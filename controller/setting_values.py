@@ -77,6 +77,7 @@ def _template(value: Any) -> Any:
     unknown = set(value) - {field.alias for field in runtimes.RuntimeSpec.model_fields.values()}
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))} is not a field of a Runtime's spec")
+    # Placeholders for the required fields, which a template leaves to the command that uses it.
     runtimes.RuntimeSpec.model_validate({"deviceId": "template", "image": "template", **value})
     return value
 

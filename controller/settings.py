@@ -191,12 +191,14 @@ def _check_roles(settings: Settings) -> None:
 
 def _is_loopback(host: str) -> bool:
     try:
+        # No other name is resolved: loading has no side effects, and a name may have another address later.
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
 def _with_home(settings: Settings) -> dict[str, Path]:
+    # Neither systemd nor Docker expands a ~ in a variable.
     paths = {field: getattr(settings, field) for field in ("client_cert", "client_key", "cloud_ca", "state_dir")}
     return {field: path.expanduser() for field, path in paths.items() if path is not None}
 
@@ -228,6 +230,7 @@ def _sentence(error: ValidationError) -> str:
     place = str(first["loc"][0]) if first["loc"] else ""
     name = variable(place) if place in Settings.model_fields else place
     reason = str(first["msg"]).removeprefix("Value error, ")
+    # Cut, as a template may be long.
     given = json.dumps(first["input"], default=str)[:100]
     return f"{name} is malformed: {reason} (given: {given})"
 

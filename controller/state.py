@@ -22,6 +22,7 @@ RETIRED = "retired"
 LOCK = "lock"
 KUBECONFIG = "kubeconfig"
 LEASES = "leases"
+# This name must stay: existing installations keep there how to give an interface back to the host.
 PASSTHROUGH = "lent"  # host interfaces in containers
 METRICS = "metrics"
 API = "api"
@@ -69,6 +70,7 @@ class State:
     def forget(self) -> None:
         """Remove everything except the retirement and the lock."""
         for path in self.directory.iterdir():
+            # The lock is held until the process ends; without its file another controller could take a new one.
             if path.name in (RETIRED, LOCK):
                 continue
             if path.is_dir() and not path.is_symlink():
@@ -94,6 +96,7 @@ class State:
             raise self._unusable(error) from error
         with os.fdopen(descriptor, "w") as file:
             try:
+                # The kernel releases it when the process ends in any way, so a leftover file never blocks a start.
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise errors.SettingError(
@@ -118,6 +121,7 @@ class State:
 
     def _stored(self, name: str, value: str) -> str:
         path = self.directory / name
+        # An empty file, as an interrupted copy leaves it, must not become an empty id in labels and addresses.
         if path.exists() and (kept := path.read_text().strip()):
             return kept
         self.write(name, value)

@@ -53,6 +53,7 @@ class Notifier:
         if not self._address:
             return
         try:
+            # Non-blocking: while systemd does not read its socket, a full queue must not stop the event loop.
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notices:
                 notices.connect(self._address)
                 notices.send(message.encode())

@@ -39,11 +39,13 @@ class Workers:
         else:
             self._jobs.put((future, function))
             self._grow()
+        # Cancelling the result also cancels the job, if no thread has taken it yet.
         return asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Start no more jobs and let each thread end after its current job, without waiting."""
         self._closed = True
+        # Empty the queue first: the threads would otherwise do all jobs in it before they see their end marker.
         with contextlib.suppress(queue.Empty):
             while job := self._jobs.get_nowait():
                 job[0].cancel()
@@ -51,6 +53,7 @@ class Workers:
             self._jobs.put(None)
 
     def _grow(self) -> None:
+        # This reserves an idle thread for the job; the queue's length does not show whether one is free to take it.
         if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
             thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
@@ -59,6 +62,7 @@ class Workers:
     def _work(self) -> None:
         while job := self._jobs.get():
             future, function = job
+            # False: the caller has given up, and a call that nobody awaits must not change anything.
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(function())

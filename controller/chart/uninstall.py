@@ -30,6 +30,7 @@ async def release(api: ApiClient, namespace: str, release_name: str, report: Rep
         lambda: api.list(core_kinds.PODS, namespace, label_selector=selector), "the controller's pods", report
     )
     released = 0
+    # List again until none is left: a Runtime that changed after the list keeps its finalizer at first.
     while finalized := [item for item in await api.list(kinds.RUNTIMES) if names.FINALIZER in _finalizers(item)]:
         for runtime in finalized:
             released += await _remove_finalizer(api, runtime)
@@ -41,6 +42,7 @@ async def purge(api: ApiClient, report: Report) -> None:
     runtimes = await api.list(kinds.RUNTIMES)
     for runtime in runtimes:
         metadata = runtime["metadata"]
+        # The uid spares a Runtime that was created under the same name after the list.
         await api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
     await _wait_until_gone(lambda: api.list(kinds.RUNTIMES), "Runtimes", report)
     report(f"deleted {len(runtimes)} Runtimes; volumes are kept unless their reclaimPolicy is Delete")
@@ -61,6 +63,7 @@ async def _remove_finalizer(api: ApiClient, runtime: dict[str, Any]) -> bool:
     """Whether this call removed the finalizer; False if the object was changed or deleted concurrently."""
     metadata = runtime["metadata"]
     left = [finalizer for finalizer in _finalizers(runtime) if finalizer != names.FINALIZER]
+    # A merge patch replaces the whole list: without the version it would drop a finalizer that was just added.
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": left}}
     try:
         await api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)

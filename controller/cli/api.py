@@ -118,6 +118,7 @@ def reset(settings: Settings) -> None:
     if settings.api == "cluster":
         was = asyncio.run(_reset_in_cluster(settings.namespace))
     else:
+        # Without the lock: a retired controller that still serves the Runtimes of others holds it.
         was = State(settings.state_dir).reset()
     click.echo("the agent is active again from the next start" if was else "the agent is not retired: nothing to do")
 

@@ -59,10 +59,12 @@ def restore(settings: Settings, source: Path | None, latest: bool) -> None:
     state = State(settings.state_dir)
 
     def adopt(facts: Mapping[str, str]) -> None:
+        # What exists wins: labels and MAC addresses of this host's containers are derived from it.
         for name in (INSTALL_ID, NODE_NAME):
             if name in facts and not (state.directory / name).exists():
                 state.write(name, facts[name])
 
+    # A running controller holds the lock and would go on writing to the replaced database.
     with state.lock():
         restored = archive.Archive(settings.state_dir, time.time).restore(source, adopt)
     click.echo(f"restored {restored.source}, written by version {restored.facts.get('version', 'unknown')}")

@@ -201,6 +201,7 @@ def _pair(field: str) -> tuple[str, Any]:
 
 
 def _row(agent: dict[str, Any], now: float) -> tuple[str, ...]:
+    # The payload is whatever the agent sent, so it may lack fields or be no object at all.
     beat = agent["last_heartbeat"] or {"received": None, "payload": {}}
     payload = beat["payload"] if isinstance(beat["payload"], dict) else {}
     return (

@@ -47,6 +47,7 @@ async def _print_logs(settings: Settings, runtime: str, tail: int, *, follow: bo
     try:
         identity = Identity(install_id, settings.namespace, runtime)
         async for chunk in await backend.logs(identity, tail=tail, follow=follow):
+            # Bytes, because a program may print invalid text; flushed, so that --follow also works in a pipe.
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
     finally:
@@ -84,6 +85,7 @@ def purge(settings: Settings, node: str | None, *, yes: bool, volumes: bool) -> 
     if not yes:
         _list(asyncio.run(_belongings(settings, install_id, volumes=volumes)))
         return
+    # Refuses while the controller runs, which would create the containers again.
     with state.lock():
         for line in asyncio.run(_purge(settings, install_id, volumes=volumes)) or ["there was nothing to remove"]:
             click.echo(line)

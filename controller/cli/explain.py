@@ -82,6 +82,7 @@ async def _runtime(settings: Settings, name: str) -> Runtime:
     finally:
         await api.close()
     named = [each for each in bodies if name in (each["spec"]["deviceId"], each["metadata"]["name"])]
+    # Several Runtimes may have one device id, but only their owner has the container.
     body = next(iter(claims.owners(named)), None)
     if body is None:
         raise errors.NotFoundError(f"there is no Runtime {name} in namespace {settings.namespace}")

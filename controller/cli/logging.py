@@ -71,6 +71,7 @@ class RateLimit(logging.Filter):
         window = self._windows.setdefault(kind, _Window(now))
         if now - window.start >= WINDOW_SECONDS:
             if window.held:
+                # This record takes the place of the suppressed ones, so all of them count.
                 record.held_back = window.seen - self._limit
             window = self._windows[kind] = _Window(now)
         window.seen += 1
@@ -82,9 +83,11 @@ class RateLimit(logging.Filter):
     def flush(self) -> None:
         """For each minute that is over, log the last suppressed record with the number of those before it."""
         now = self._clock()
+        # Dropping them also bounds the memory, as each user is a kind.
         over = [kind for kind, window in self._windows.items() if now - window.start >= WINDOW_SECONDS]
         for window in map(self._windows.pop, over):
             if record := window.held:
+                # Without the record itself, which is logged now; handle() would pass it to this filter again.
                 record.held_back = window.seen - self._limit - 1
                 logging.getLogger(record.name).callHandlers(record)
 
@@ -140,6 +143,7 @@ def set_up(form: str, level: str) -> list[RateLimit]:
 def rate_limit() -> list[RateLimit]:
     """Add rate limits to records that others can cause at will."""
     # Anyone who reaches a port can cause these without authentication.
+    # By template, not text: a text contains what the client sent, and each would be a kind with its own limit.
     unauthenticated, anonymous = RateLimit(lambda record: str(record.msg)), RateLimit(_anonymous)
     refused = RateLimit(refused_to, limit=MAX_REFUSALS)
     cloud = RateLimit(lambda record: str(record.msg), limit=MAX_REFUSALS)
@@ -167,6 +171,7 @@ def _anonymous(record: logging.LogRecord) -> str | None:
 
 def refused_to(record: logging.LogRecord) -> str | None:
     """The user whose write was refused; an impersonator counts as itself."""
+    # Otherwise each user that somebody impersonates would add another limit. Anonymous ones have their own.
     user = str(getattr(record, "impersonator", "") or getattr(record, "user", ""))
     return user if getattr(record, "code", 0) == FORBIDDEN and user != ANONYMOUS else None
 

@@ -79,6 +79,7 @@ def version() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; print an EdgeError as one sentence on standard error and exit with status 1."""
     try:
+        # In standalone mode click reports its own errors and a closed pipe; an EdgeError passes through.
         return cli.main(args=arguments, prog_name="edge-controller", standalone_mode=True)
     except errors.EdgeError as error:
         click.echo(f"edge-controller: {error}", err=True)

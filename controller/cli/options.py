@@ -49,6 +49,7 @@ def with_settings(*fields: str) -> Decorator:
         options: list[Decorator] = [click.option("--config", type=path, help="Settings file (TOML or YAML).")]
         options += [_flag(field) for field in chosen]
         decorated: Callable[..., Any] = call
+        # The decorator applied last is listed first in the help.
         for option in reversed(options):
             decorated = option(decorated)
         return decorated
@@ -59,4 +60,5 @@ def with_settings(*fields: str) -> Decorator:
 def _flag(field: str) -> Decorator:
     described = settings.Settings.model_fields[field].description
     variable = settings.variable(field)
+    # As text without type or default: Settings validates flags, variables and file alike, and None means not given.
     return click.option(f"--{field.replace('_', '-')}", field, metavar="VALUE", help=f"{described} [{variable}]")

@@ -37,8 +37,10 @@ def run(settings: Settings) -> None:
 
 def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
     """Run until a signal arrives. Raises errors.SettingError."""
+    # On the class, because neither create_server() nor create_connection() has a parameter for it.
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
     rate_limits = logs.set_up(settings.log_format, settings.log_level)
+    # A safety net: our files get their modes explicitly, but SQLite, libraries and new code may forget.
     os.umask(0o077)
     state = State(settings.state_dir)
     with state.lock():
@@ -46,6 +48,7 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
         try:
             asyncio.run(_serve(settings, state, limits, rate_limits))
         except OSError as error:
+            # A full, read-only or failing disk would otherwise print a traceback at each restart by systemd.
             if error.errno not in files.REMEDIES:
                 raise
             raise errors.SettingError(
@@ -59,6 +62,7 @@ async def _serve(settings: Settings, state: State, limits: EngineLimits, rate_li
     service = Manager(settings, state, os.environ, limits)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
+        # Not signal.signal(), whose handlers are not allowed to interact with the loop.
         loop.add_signal_handler(number, service.stop)
     flushing = asyncio.create_task(logs.flush_periodically(rate_limits), name="log rate limits")
     try:

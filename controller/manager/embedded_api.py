@@ -37,6 +37,7 @@ async def start(
             disk,
             {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": node_name},
             backup_required=not settings.upgrade_without_backup,
+            # It is written below, once there is a database: without one, it proves that the database was lost.
             witness=state.directory / KUBECONFIG,
         ),
     )
@@ -55,6 +56,7 @@ def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:
 
     def now() -> Iterable[str]:
         addresses = [address for interface in interfaces.snapshot() for address in interface.ipv4_addresses]
+        # They become names in a certificate, and X.509 has only ASCII there (RFC 5280, 4.2.1.6).
         return [name for name in (socket.gethostname(), *addresses) if name.isascii()]
 
     return now

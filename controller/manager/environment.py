@@ -70,6 +70,7 @@ class Shutdown:
 
     def request(self, *, forget: bool = False) -> None:
         """Stop the process; with ``forget``, remove the state too, because nothing is left to serve."""
+        # A later SIGTERM must not take back that delete_orchestrator removes the state.
         self.forget = self.forget or forget
         self._requested.set()
 
@@ -123,12 +124,14 @@ class Environment:
 
     def beat(self, name: str, within: float) -> Callable[[], None]:
         """Return the function that the loop ``name`` calls every ``within`` seconds, until the stack is closed."""
+        # Without this, the loops of a former leader would count as stuck, and the watchdog would end the process.
         self.stack.callback(self.liveness.forget, name)
         return self.liveness.expect(name, within)
 
 
 async def standalone(settings: Settings, state: State, stack: AsyncExitStack) -> Installation:
     """Start the embedded API. Raises errors.SettingError."""
+    # Before the API starts: its database stores both, so that a backup can be restored on another host.
     install_id, node_name = await _identify(settings, state, None)
     disk = Disk(state.directory)
     endpoint = await embedded_api.start(settings, state, disk, install_id, node_name, stack)
@@ -157,6 +160,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, Result], shutdown: Shutdown)
     if working.done():
         return working.result()
     working.cancel()
+    # Not awaited directly: the CancelledError of that task would look like a cancellation of this one.
     await asyncio.wait({working})
     return None
 
@@ -175,6 +179,7 @@ async def _identify(
     ``agree`` returns the id that all processes of an installation share, given the one that this process prefers.
     """
     preferred = await asyncio.to_thread(_agent_id, settings)
+    # An id on disk is not negotiated again: labels and MAC addresses of the host's containers are derived from it.
     if agree is not None and not await asyncio.to_thread(state.known_install_id):
         preferred = await agree(preferred)
     install_id = await asyncio.to_thread(state.install_id, preferred)

@@ -31,9 +31,11 @@ class CloudLink:
         self._environment = environment
         self._nodes = nodes
         self._connected = False
+        # The key is read with the first command: at the start, the file may not exist yet.
         self.journal = Journal(installation.api, settings.namespace, partial(DigestKey.load, settings.client_key))
         self._executor = Executor(self.journal, settings.command_seconds)
         self.retirement = Retirement(installation.api, self.journal, RetirementHooks(self._retire, self._shut_down))
+        # After the parts above, which _link() uses.
         self.link = self._link() if settings.cloud_url and not retired else None
         environment.link_status.retired = retired
         if self.link:
@@ -50,6 +52,7 @@ class CloudLink:
         settings, metrics = self._environment.installation.settings, self._environment.metrics
         return Link(
             settings.cloud_url,
+            # Loaded for each connection, so that a missing or renewed certificate needs no restart of the controller.
             partial(Identity.load, settings.client_cert, settings.client_key, settings.cloud_ca),
             Dispatcher(topics.table(self._commands()), self._executor, settings.contracts, metrics.observe_command),
             Heartbeat(
@@ -77,6 +80,7 @@ class CloudLink:
         )
 
     def _observe(self, state: LinkState) -> None:
+        # The state also changes with each failed attempt, which must not count as a connection that went down.
         if state.connected != self._connected:
             self._connected = state.connected
             self._environment.metrics.cloud_connected(state.connected)
@@ -91,6 +95,7 @@ class CloudLink:
 
     async def _shut_down(self, others_remain: bool) -> None:
         """After delete_orchestrator, keep serving Runtimes of other origins, or end and leave nothing behind."""
+        # In a cluster the process keeps running: its Deployment would only start it again.
         if not others_remain and self._environment.installation.embedded:
             log.info("Retired; nothing is left to serve")
             self._environment.shutdown.request(forget=True)

@@ -64,6 +64,7 @@ class Manager:
             await self._shutdown.wait()
             self._notifier.stopping()
         log.info("Stopped; the runtimes keep running")
+        # After the stack: until it is closed, the API, the leases and the history write into the directory.
         if self._shutdown.forget:
             await self._remove_everything()
 
@@ -98,11 +99,14 @@ class Manager:
     async def _process(self, env: Environment) -> Part:
         """The part of every process: its watchdog and, with roles that only a leader has, the election."""
         beat = env.beat("the main loop", LOOP_SECONDS)
+        # It does nothing: that the loop gets to it at all is the proof.
         alive = Controller("prove that the loop runs", partial(asyncio.sleep, 0), period=LOOP_BEAT_SECONDS, beat=beat)
         feed = partial(self._notifier.feed_watchdog, env.liveness.stale)
+        # sd_watchdog_enabled(3) recommends half of the interval; 0 means no watchdog, so there is nothing to repeat.
         watchdog = Controller("feed the watchdog", feed, period=self._notifier.watchdog_seconds / 2 or None)
         controllers = {"the main loop's heartbeat": alive.run, "systemd's watchdog": watchdog.run}
         if rows := roles.chosen(self._settings, "term"):
+            # A restarted container keeps its host name, and must not take the Lease of its predecessor for its own.
             candidate = f"{socket.gethostname()}_{secrets.token_hex(4)}"
             election = Election(env.installation.api, self._settings.namespace, names.LEADER_LEASE, candidate)
             controllers["the leader election"] = partial(election.run, partial(_term, rows, env))
@@ -116,6 +120,7 @@ class Manager:
     async def _remove_everything(self) -> None:
         from controller.backends.docker.containers import purge  # noqa: PLC0415 - only after delete_orchestrator
 
+        # The container last, as its removal kills this process.
         await asyncio.to_thread(self._state.forget)
         await purge.remove_own_container(self._settings.docker_host)
 
@@ -123,6 +128,7 @@ class Manager:
 @asynccontextmanager
 async def _term(rows: Sequence[Role], env: Environment) -> AsyncIterator[None]:
     """Run the leader's roles for one term."""
+    # A stack of its own: the end of a term closes what the term opened, and nothing of the process.
     async with AsyncExitStack() as stack:
         await roles.start(rows, replace(env, stack=stack))
         yield

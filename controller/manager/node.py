@@ -84,6 +84,7 @@ class Host:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Take the first readings, so that they are available."""
+        # Before the first pass, which would otherwise take every serial device for unplugged.
         await self.devices.refresh()
         await self.sampler.start()
         stack.push_async_callback(self.sampler.stop)
@@ -123,9 +124,11 @@ class Node:
         self.host, self.agent = host, agent
         self.tracker = ContainerTracker((host.backend, *([agent.pods] if agent else [])), host.sampler)
         contact = EngineContact()
+        # Nobody else places Runtimes on a standalone host; in a cluster the scheduler does.
         scope = Scope("Docker", installation.node_name, claims=installation.embedded)
         self.operator = RuntimeOperator(environment, host.backend, scope, engine=contact, boot=boottime.current())
         sources = EventSources(self.operator.queue, self.operator.index, installation.install_id)
+        # Passes and metrics share one stream of Docker's events, as each stream holds a connection and a thread.
         self.event_sources: Mapping[str, Run] = {
             "the engine's events": partial(sources.follow_engine, partial(self.tracker.watched, host.backend), contact),
             "the leases": partial(sources.follow_runtimes, host.leases.changes),
@@ -138,6 +141,7 @@ class Node:
         self.disks = Disks(installation.disk, disks.of_docker())
         self.edge_node = self._edge_node(environment)
         self._subject = Subject(kinds.EDGE_NODES, installation.node_name)
+        # In a cluster the link belongs to the leader, which publishes its state itself.
         if installation.embedded:
             environment.link_status.on_change(self.edge_node.controller.trigger)
         environment.metrics.read_from(self._states())
@@ -219,9 +223,11 @@ async def _start_agent(environment: Environment, node: LocalNode) -> NodeAgent:
     api, name, listen = installation.api, installation.node_name, installation.settings.node_listen
     own = await asyncio.to_thread(certificate.make)
     server = NodeServer(listen.host, listen.port, own.context, NodeAuthorizer(api, name), node, api, name)
+    # Listen first: with port 0 the EdgeNode's URL needs the port that the kernel chose.
     await server.start()
     environment.stack.push_async_callback(server.stop)
     beat = environment.beat("the node's Lease", LEASE_SECONDS)
+    # In a thread, as it may resolve a name.
     host = await asyncio.to_thread(listening.host_from_elsewhere, listen.host, installation.endpoint.url)
     return NodeAgent(
         NodeLease(api, installation.settings.namespace, name, beat),

@@ -76,6 +76,7 @@ async def _node(environment: Environment) -> Part:
             "docker": made.check_docker,
             "operator": operator.check,
             "disk": _has_room(made.disks.state),
+            # It makes the node unready, but restarts nothing: watchdog, health check and probes use /healthz.
             "docker-disk": _has_room(made.disks.docker),
         },
         stop=operator.stop,
@@ -88,6 +89,7 @@ async def _leader(environment: Environment) -> Part:
     api, settings = environment.installation.api, environment.installation.settings
     directory = ClusterNodeDirectory(api, settings.node_token, pods="pods" in settings.roles)
     environment.stack.push_async_callback(directory.close)
+    # The first heartbeat needs the sums of the nodes, but a node that does not answer must not delay the link.
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(directory.refresh(), FIRST_READING_SECONDS)
     scheduler = Scheduler(api, directory)
@@ -121,6 +123,7 @@ async def _link(environment: Environment) -> Part:
     controllers: dict[str, Run] = {"the command journal": made.journal.controller.run}
     if made.link:
         controllers |= {"the orchestrator's deletion": made.retirement.resume, "the cloud link": made.link.run}
+    # On a standalone host the node role publishes the state of the link in its EdgeNode.
     if not environment.installation.embedded:
         publisher = CloudStatusPublisher(environment.installation.api, environment.link_status.current)
         environment.link_status.on_change(publisher.controller.trigger)
@@ -141,16 +144,19 @@ def chosen(settings: Settings, lifetime: Lifetime) -> Sequence[Role]:
     standalone = settings.api == "embedded"
     rows = [row for row in TABLE if row.name in settings.roles]
     rows = [row for row in rows if lifetime == (row.standalone if standalone else row.cluster)]
+    # The leader first, as the link gets its nodes from a role before it.
     return [LEADER, *rows] if rows and lifetime == "term" else rows
 
 
 async def start(rows: Iterable[Role], environment: Environment) -> Mapping[str, Check]:
     """Build all roles, then start their controllers, until ``environment.stack`` is closed; return the checks."""
+    # Build all before any loop runs: a role that cannot be built fails the start before another one has acted.
     parts: list[Part] = []
     for row in rows:
         parts.append(await row.build(environment))
         environment = replace(environment, nodes=parts[-1].nodes or environment.nodes)
     supervisor = Supervisor()
+    # The stack is closed in reverse: each part's stop, the last role's first, then the loops, then what roles opened.
     environment.stack.push_async_callback(supervisor.stop)
     for part in parts:
         if part.stop:

@@ -79,6 +79,7 @@ class RuntimeOperator:
 
     async def stop(self) -> None:
         """Stop kopf and the queue, and post the last Events, each within its grace period."""
+        # In the direction of the data: kopf adds keys to the queue, and the last passes of the queue record Events.
         await self._kopf.stop(OPERATOR_GRACE_SECONDS)
         await self.queue.stop(QUEUE_GRACE_SECONDS)
         with contextlib.suppress(TimeoutError):
@@ -94,11 +95,13 @@ class RuntimeOperator:
         await Controller(f"check the operator {self._name}", self._check_kopf, period=OPERATOR_CHECK_SECONDS).run()
 
     async def _check_kopf(self) -> None:
+        # A thread that is alive proves nothing: a stuck loop handles no Runtime and raises no error.
         if await self._kopf.responds(OPERATOR_CHECK_SECONDS):
             self._beat()
 
     async def _reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         """Run a pass and record its duration and outcome."""
+        # A pass that raises or is cancelled has no outcome of its own.
         began, outcome = time.monotonic(), "error"
         try:
             result = await self._reconciler.reconcile(key, interrupted)

@@ -38,6 +38,7 @@ class Archive:
             try:
                 hour = _decode(number, path.read_bytes())
             except OSError as error:
+                # Not an empty hour, as below: the store removes the files of these, and this one may be readable later.
                 logger.warning("Skipping one hour of history: cannot read %s: %s", path, error)
                 continue
             except ValueError as error:
@@ -59,12 +60,14 @@ class Archive:
     def clean_up(self) -> None:
         """Remove partial files left by a power cut, and empty folders. Raises OSError."""
         for directory in self._series():
+            # The second pattern matches the temporary files of files.write_secret.
             for leftover in (*directory.glob("*.tmp"), *directory.glob(".*.bin.*")):
                 leftover.unlink(missing_ok=True)
             if not any(directory.iterdir()):
                 directory.rmdir()
 
     def _path(self, series: str, number: int) -> Path:
+        # Names of series contain slashes and what people chose; quoted, each is one folder below the directory.
         return self._directory / quote(series, safe="") / f"{number}.bin"
 
     def _series(self) -> list[Path]:
@@ -73,6 +76,7 @@ class Archive:
     def _files(self) -> Iterator[Path]:
         for directory in self._series():
             for path in directory.glob("*.bin"):
+                # isdecimal() alone also accepts the digits of other scripts, which write() never produces.
                 if path.stem.isascii() and path.stem.isdecimal():
                     yield path
 
@@ -87,6 +91,7 @@ def _decode(number: int, content: bytes) -> Hour:
     if not content.startswith(_MAGIC):
         raise ValueError("not a history file of this version")
     try:
+        # Bounded, because a damaged or foreign file may expand to a thousand times its size.
         data = zlib.decompressobj().decompress(content[len(_MAGIC) :], _MAX_BYTES)
     except zlib.error as error:
         raise ValueError("it is damaged") from error
@@ -99,6 +104,7 @@ def _decode(number: int, content: bytes) -> Hour:
         values.frombytes(data[:size])
         data = data[size:]
         _swap(values)
+    # Queries bisect the seconds, which must therefore be in order.
     if list(hour.seconds) != sorted(hour.seconds) or (count and hour.seconds[-1] >= HOUR):
         raise ValueError("it is damaged")
     hour.saved = count
@@ -110,6 +116,7 @@ def _arrays(hour: Hour) -> tuple[array[int] | array[float], ...]:
 
 
 def _little_endian(values: array[int] | array[float]) -> bytes:
+    # byteswap() works in place, and the history still uses the array.
     copy = values[:]
     _swap(copy)
     return copy.tobytes()

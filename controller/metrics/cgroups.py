@@ -28,6 +28,7 @@ def resolve(pid: int, proc: Path, sys_fs_cgroup: Path) -> Files:
     (which accounts for the whole host).
     """
     directories = _directories((proc / str(pid) / "cgroup").read_text(), sys_fs_cgroup)
+    # Each controller by itself: a hybrid host has some on v1 and the others in the unified hierarchy.
     cpu, memory = directories.get("cpuacct"), directories.get("memory")
     usage = memory / "memory.usage_in_bytes" if memory else _unified(directories) / "memory.current"
     return Files(
@@ -41,6 +42,7 @@ def _directories(table: str, root: Path) -> dict[str, Path]:
     """Map controllers to directories; the unified hierarchy has the key "". Lines are ``id:controllers:path``."""
     found = {}
     for line in table.splitlines():
+        # The path may contain colons, so only the first two separate.
         _, controllers, path = line.split(":", 2)
         if path == "/" or path.startswith("/.."):
             continue  # the host's root, or outside our cgroup namespace
@@ -51,6 +53,7 @@ def _directories(table: str, root: Path) -> dict[str, Path]:
 
 def _mount(root: Path, controllers: str, controller: str) -> Path:
     if controllers:
+        # Controllers that are mounted together, such as cpu,cpuacct, usually also have a link with the name of each.
         alone = root / controller
         return alone if alone.is_dir() else root / controllers
     return root if (root / "cgroup.controllers").exists() else root / "unified"
@@ -75,6 +78,7 @@ def parse_cpu(content: bytes) -> float:
 
 def parse_memory(usage: bytes, stat: bytes) -> int:
     """Return bytes in use as ``docker stats`` counts them: without the file cache that is reclaimed first."""
+    # The kernel updates both files independently, so the cache may exceed the usage; Docker's client ignores it then.
     used, inactive = int(usage), _inactive_file(stat)
     return used - inactive if inactive < used else used
 
@@ -93,6 +97,7 @@ def first_processes(ids: Collection[str], proc: Path = PROC) -> dict[str, int]:
     """Map container ids to their oldest process; containers without a process are left out."""
     if not ids:
         return {}
+    # By start time, because pids wrap; the later processes are children and execs.
     found: dict[str, tuple[int, int]] = {}
     for pid, table in _cgroups(proc):
         for container in (container for container in ids if container in table):

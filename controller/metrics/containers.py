@@ -92,6 +92,7 @@ class ContainerReader:
             process = Process(pid, boottime.start_ticks(pid, self._proc))
         except (OSError, ValueError, IndexError):
             return False
+        # The start time seen first counts: a later process with this pid belongs to another program.
         return self._known.setdefault(key, process) == process
 
     def _try_open(self, key: str, pid: int) -> None:
@@ -99,6 +100,7 @@ class ContainerReader:
             self._open[key] = _OpenCgroup(cgroups.resolve(pid, self._proc, self._sys_fs_cgroup))
             self._warned.discard(key)
         except ProcessLookupError:
+            # ESRCH: it ended after its start time was read, which is no fault to warn about.
             return
         except (OSError, LookupError, ValueError) as error:
             if key not in self._warned:
@@ -130,6 +132,7 @@ class _OpenCgroup:
 
     def read(self, now: float) -> ContainerReading | None:
         """Return the usage since the last reading, None at the first. Raises OSError when the cgroup is gone."""
+        # Each read at offset 0 returns new values; opening the files every time would cost four times as much.
         cpu, memory, stat = (os.pread(descriptor, _FILE_BYTES, 0) for descriptor in self._descriptors)
         before, self._last = self._last, (now, cgroups.parse_cpu(cpu))
         if before is None or now <= before[0]:

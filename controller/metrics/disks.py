@@ -61,6 +61,7 @@ class Disks:
         return self._thread
 
     def _restart(self, last: threading.Thread) -> None:
+        # Never a second thread: it would hang on the same disk, and one more every minute.
         if not last.is_alive():
             self._warned = False
             self._start()
@@ -70,6 +71,7 @@ class Disks:
 
     def _run(self) -> None:
         try:
+            # Replacing the tuple is atomic, so usage() reads it without a lock, which a hanging disk could hold.
             self._usage = self._measure()
         except (OSError, psutil.Error) as error:
             logger.warning("Cannot measure disk usage: %s", error)
@@ -78,6 +80,7 @@ class Disks:
 def measure_disks() -> DiskUsage:
     """Measure every local file system of the host once; skip those that fail."""
     used = total = 0
+    # all=False leaves out what has no device: tmpfs, overlay, and NFS, whose server may hang.
     partitions = psutil.disk_partitions(all=False)
     for mount in mount_points((part.device, part.mountpoint, part.fstype) for part in partitions):
         try:

@@ -79,11 +79,13 @@ class Hour:
             place = stop
         for values in (self.seconds, self.cpu, self.memory):
             del values[part]
+        # No length equals -1, so the store writes the hour again even if as many samples come as went.
         self.saved = -1
         return found
 
     def extend(self, run: _Run) -> None:
         """Insert samples of this hour."""
+        # Nearly always the case; inserting them below would move all samples behind, once for each.
         if not self or self.seconds[-1] <= run.seconds[0]:
             self.seconds.extend(run.seconds)
             self.cpu.extend(run.cpu)
@@ -144,10 +146,13 @@ class History:
     def restore(self, name: str, hours: Iterable[Hour]) -> None:
         """Merge archived hours with those recorded since the start."""
         newer = self._series.get(name)
+        # An archived series must not evict one that is being recorded.
         if newer is None and len(self._series) >= self._max_series:
             return
+        # The archive does not contain the order of recording; that of the numbers comes closest.
         restored = {hour.number: hour for hour in sorted(hours, key=lambda hour: hour.number)}
         for number, hour in (newer or {}).items():
+            # The hour of a restart is in both. It is put back at the end, as the one recorded last.
             if older := restored.pop(number, None):
                 for sample in hour.samples(slice(None)):
                     older.add(sample)
@@ -158,12 +163,14 @@ class History:
 
     def expire(self) -> None:
         """Drop the series without an update for 48 hours: their runtimes are gone."""
+        # Not by timestamps: a clock that NTP sets ahead by decades would expire every series.
         for name in [name for name, at in self._updated_at.items() if self._clock() - at >= KEPT_HOURS * HOUR]:
             self._drop(name)
 
     def shift(self, name: str, start: float, end: float, seconds: int) -> None:
         """Move the samples from ``start`` to ``end`` by ``seconds``, as the clock was set after they were taken."""
         hours = self._series.get(name, {})
+        # Take all samples before putting any back, or a sample moved into a later hour would be moved again.
         moved: list[_Run] = []
         for number, hour in list(hours.items()):
             part = hour.cut(start, end)
@@ -205,5 +212,6 @@ class History:
 
 def _drop_oldest(hours: dict[int, Hour]) -> None:
     """Keep the last 48 recorded hours and the current one."""
+    # A dictionary keeps its order of insertion. By number, a boot in 1970 would drop the current hour at once.
     while len(hours) > KEPT_HOURS + 1:
         del hours[next(iter(hours))]

@@ -46,6 +46,7 @@ class HistoryStore:
     async def _load_or_save(self) -> float:
         """Load at first, then save; return the seconds until the next hour is complete."""
         await (self.save(finished_only=True) if self._loaded else self.load())
+        # The extra second ensures that the hour is over when the timer fires.
         return HOUR - self._clock() % HOUR + 1
 
     async def stop(self) -> None:
@@ -66,8 +67,10 @@ class HistoryStore:
             logger.warning("Cannot read the metrics history, starting with an empty one: %s", error)
             found = {}
         for series, hours in found.items():
+            # Damaged hours are empty: on disk but not in the history, so the next save removes their files.
             self._on_disk |= {(series, hour.number) for hour in hours}
             self._history.restore(series, [hour for hour in hours if hour])
+            # Heartbeats and the API get their turn between two series.
             await asyncio.sleep(0)
         self._loaded = True
 
@@ -76,6 +79,7 @@ class HistoryStore:
         if not self._loaded:
             return  # the file of this hour may hold samples that are not loaded yet
         self._history.expire()
+        # Packed here, as the arrays belong to the loop: the thread would see samples appear while it packs.
         pages, gone = self._changed(finished_only=finished_only), self._gone()
         try:
             await self._thread.run(lambda: self._write(pages, gone))
@@ -104,6 +108,7 @@ class HistoryStore:
         for page in pages:
             self._files.write(page.series, page.hour.number, page.packed)
             self._on_disk.add((page.series, page.hour.number))
+            # Not len(page.hour): samples recorded during the write are not in the file.
             page.hour.saved = page.samples
         for series, number in gone:
             self._files.remove(series, number)

@@ -58,10 +58,12 @@ class HostReader:
         disk = self._disks.usage()
         return HostReading(
             cpu_percent=busy_percent(before, self._last),
+            # MemAvailable is the kernel's own estimate of what programs can still get without swapping (proc(5)).
             memory_used=memory.total - memory.available,
             memory_total=memory.total,
             disk_used=disk.used,
             disk_total=disk.total,
+            # psutil.boot_time() follows the time of day, which NTP may set by decades.
             uptime=int(boottime.now()),
         )
 
@@ -104,6 +106,7 @@ def heartbeat(agent_id: str, reading: HostReading, now: float) -> dict[str, obje
         "disk_total": gigabytes(reading.disk_total),
         "uptime": reading.uptime,
         "status": "online",
+        # isoformat() omits microseconds that are 0, but the cloud's format always has them.
         "timestamp": datetime.fromtimestamp(now, UTC).replace(tzinfo=None).isoformat(timespec="microseconds"),
     }
 

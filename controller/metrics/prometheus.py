@@ -38,6 +38,7 @@ class Metrics:
     """The controller's metrics registry. Methods may be called from any thread."""
 
     def __init__(self, version: str, sources: Sources) -> None:
+        # auto_describe would call collect() at the registration, before the sources have anything to read.
         self._registry = registry = CollectorRegistry(auto_describe=False)
         self._reconciles = Histogram(
             "edge_reconcile_seconds", "Reconcile passes", ["outcome"], buckets=_LONG, registry=registry

@@ -67,10 +67,12 @@ class Sampler:
     async def _sample_on_grid(self) -> float:
         """Sample unless this is the start; return the seconds until the next point of the grid; skip missed ones."""
         now = asyncio.get_running_loop().time
+        # start() has just taken a reading, and CPU usage needs an interval between two.
         if self._due is None:
             self._due = now()
         else:
             await self.sample()
+        # From the point that was due, not from now: otherwise each sample's duration would move the grid.
         self._due += self._interval * max(1, (now() - self._due) // self._interval + 1)
         return self._due - now()
 
@@ -84,6 +86,7 @@ class Sampler:
             self._failed = True
             return
         self._failed = False
+        # Before recording: the new sample already has the new time and must not be moved with the others.
         await self._follow_clock()
         self._record(self._host, int(self._clock()))
 
@@ -124,6 +127,7 @@ class Sampler:
         return self._history.query(_device_series(key), start, end)
 
     async def _read(self) -> tuple[HostReading, dict[str, ContainerReading]]:
+        # The thread gets a copy, because forget() changes the dictionary meanwhile.
         pids = dict(self._pids)
         host, containers = await self._thread.run(lambda: (self._host_reader.read(), self._container_reader.read(pids)))
         # Leave out containers that were dropped in the meantime.
@@ -134,6 +138,7 @@ class Sampler:
         before = self._clock_steps.booted_at
         if step := self._clock_steps.detect():
             logger.info("The time of day was set by %d s", step)
+            # The old time of the same period, with a second on both sides because timestamps are whole seconds.
             start, end = self._began + before - 1, self._elapsed() + before + 1
             for series in list(self._history.series()):
                 self._history.shift(series, start, end, step)
@@ -146,4 +151,5 @@ class Sampler:
 
 
 def _device_series(key: str) -> str:
+    # The prefix distinguishes a runtime named host from the host.
     return f"device/{key}"

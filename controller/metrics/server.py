@@ -40,6 +40,7 @@ class StatusServer(HttpServer):
         super().__init__("EDGE_HTTP_LISTEN", host, port, app)
 
     async def _healthz(self, _: web.Request) -> web.Response:
+        # Not the readiness checks: a restart helps a stuck loop, but neither a missing engine nor a full disk.
         return _verdict(self._liveness.stale())
 
     async def _readyz(self, _: web.Request) -> web.Response:
@@ -57,6 +58,7 @@ async def _ask(name: str, check: Check) -> str | None:
     except TimeoutError:
         reason = f"no answer within {_CHECK_SECONDS:.0f} s"
     except (EdgeError, OSError) as error:
+        # Some errors of sockets have no text, and an empty reason would mean ready.
         reason = str(error) or type(error).__name__
     return f"{name}: {reason}" if reason else None
 
