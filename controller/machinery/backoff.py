@@ -10,7 +10,7 @@ Jitter = Callable[[float, float], float]
 """Picks a delay between two bounds."""
 
 # 2 ** 1024 does not fit into a float: without a bound, an outage of a day would end in an OverflowError.
-_MOST_DOUBLINGS = 32  # bounds the exponent during a long outage
+_MOST_DOUBLINGS = 32
 
 
 class Backoff:

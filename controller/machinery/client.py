@@ -99,7 +99,7 @@ class ApiClient:
         try:
             pages = await self._pages(path, {**params, "limit": str(PAGE)})
         # As in client-go: after an expired token the list is read whole, because further pages could expire as well.
-        except errors.ExpiredError:  # the continue token expired before the last page
+        except errors.ExpiredError:
             pages = [await self._request("GET", path, params=params)]
         # All pages show the state of the first one (API concepts: chunks), so a watch from its version misses nothing.
         version = str(pages[0].get("metadata", {}).get("resourceVersion", ""))

@@ -24,7 +24,7 @@ RETRY_SECONDS = (0.5, 60.0)  # the first delay and the longest
 ECHO_SECONDS = 0.5  # the engine's events of our own steps arrive within milliseconds
 
 BACKOFF: Final = "backoff"
-Retry = Literal["backoff"] | tuple[float, float] | None
+RetryAfter = Literal["backoff"] | tuple[float, float] | None
 """When to retry: BACKOFF with growing delays, or after a delay between two bounds; None: not until an event."""
 
 
@@ -32,7 +32,7 @@ class PassResult(Protocol):
     """What the queue has to know of the result of a pass."""
 
     @property
-    def retry(self) -> Retry:
+    def retry(self) -> RetryAfter:
         """When to run the next pass without an event."""
 
     @property
@@ -246,7 +246,7 @@ class WorkQueue(Generic[K, R]):
         self._clear_timer(entry)
         entry.timer = asyncio.get_running_loop().call_at(when, self._enqueue, entry, key)
 
-    def _retry_delay(self, entry: _Entry[R], retry: Retry) -> float | None:
+    def _retry_delay(self, entry: _Entry[R], retry: RetryAfter) -> float | None:
         if retry == BACKOFF:
             return entry.backoff.next()
         entry.backoff.reset()

@@ -47,9 +47,8 @@ class ContainerTracker:
 
     async def _update(self) -> None:
         for source in self._sources:
-            with contextlib.suppress(
-                errors.ReconcileError
-            ):  # it is away: keep its last answer until it reports a change
+            # While it is away, keep its last answer until it reports a change.
+            with contextlib.suppress(errors.ReconcileError):
                 self._running[source] = await source.running()
         found = (container for running in self._running.values() for container in running)
         self._sampler.set_containers({device_key(*each.identity[1:]): each.pid for each in found})

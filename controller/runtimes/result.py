@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from controller.api import reasons
 from controller.machinery.backoff import Jitter
-from controller.machinery.workqueue import BACKOFF, WORKERS, Retry, WorkQueue
+from controller.machinery.workqueue import BACKOFF, WORKERS, RetryAfter, WorkQueue
 from controller.runtimes.keys import Key
 from controller.runtimes.outcome import Kind, Outcome, of_error
 
 # Between two bounds, so that Runtimes that wait for the same thing are spread. Stalled ones are retried, too: a
 # registry or a host is corrected without an event.
-_RETRY: Mapping[Kind, Retry] = {"retry": BACKOFF, "waiting": (5.0, 15.0), "stalled": (50.0, 70.0)}  # seconds
+_RETRY: Mapping[Kind, RetryAfter] = {"retry": BACKOFF, "waiting": (5.0, 15.0), "stalled": (50.0, 70.0)}  # seconds
 
 RuntimeQueue = WorkQueue[Key, "Result"]
 
@@ -39,7 +39,7 @@ class Result(NamedTuple):
         return not self.again and self.outcome.kind in ("ready", "paused", "gone")
 
     @property
-    def retry(self) -> Retry:
+    def retry(self) -> RetryAfter:
         """When to run the next pass without an event."""
         return _RETRY.get(self.outcome.kind)
 

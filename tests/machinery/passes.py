@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller.machinery.backoff import Jitter
-from controller.machinery.workqueue import BACKOFF, Retry, WorkQueue
+from controller.machinery.workqueue import BACKOFF, RetryAfter, WorkQueue
 
 KEY, OTHER = "edge/plc-1", "edge/plc-2"
 
@@ -17,7 +17,7 @@ KEY, OTHER = "edge/plc-1", "edge/plc-2"
 class Result(NamedTuple):
     """The result of a pass."""
 
-    retry: Retry = None
+    retry: RetryAfter = None
     again: bool = False
     acted: bool = False
     held_seconds: float = 0.0

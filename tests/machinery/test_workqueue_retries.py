@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.machinery.workqueue import BACKOFF, ECHO_SECONDS, Retry
+from controller.machinery.workqueue import BACKOFF, ECHO_SECONDS, RetryAfter
 from tests.machinery.passes import FAILED, KEY, READY, Passes, Queue, Result, idle, queue_of
 from tests.support import virtual_time
 
@@ -90,7 +90,7 @@ def test_events_of_failed_steps_do_not_shorten_the_backoff() -> None:
 
 @pytest.mark.parametrize("retry", [BACKOFF, (5, 15)])
 @pytest.mark.parametrize("after", [False, True], ids=["during the pass", "after it"])
-def test_an_event_beyond_the_echo_triggers_a_pass_after_the_echo(retry: Retry, after: bool) -> None:
+def test_an_event_beyond_the_echo_triggers_a_pass_after_the_echo(retry: RetryAfter, after: bool) -> None:
     async def main() -> None:
         passes, now = Passes(Result(retry, acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
         queue = queue_of(passes.reconcile, jitter=lambda _, longest: longest)

@@ -8,7 +8,7 @@ import pytest
 
 from controller import errors
 from controller.api import reasons
-from controller.machinery.workqueue import BACKOFF, Retry
+from controller.machinery.workqueue import BACKOFF, RetryAfter
 from controller.runtimes.keys import Key
 from controller.runtimes.outcome import Kind, Outcome
 from controller.runtimes.result import STOPPING, Result, work_queue
@@ -27,7 +27,7 @@ KEY = Key("edge", "plc-1")
         ("paused", None),
     ],
 )
-def test_failures_back_off_while_waiting_and_stalled_have_fixed_intervals(kind: Kind, retry: Retry) -> None:
+def test_failures_back_off_while_waiting_and_stalled_have_fixed_intervals(kind: Kind, retry: RetryAfter) -> None:
     result = Result(Outcome(kind, reasons.STEP_FAILED, "ended"))
     assert result.retry == retry
     assert result.settled == (retry is None)

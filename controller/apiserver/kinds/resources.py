@@ -161,9 +161,8 @@ def of_definition(definition: Object) -> list[Resource]:
     With webhook conversion, only the storage version is served: webhooks do not run here, and an unconverted object
     under another version would be misread.
     """
-    spec = definition["spec"]
+    spec, names = definition["spec"], definition["spec"]["names"]
     by_webhook = (spec.get("conversion") or {}).get("strategy") == "Webhook"
-    names = spec["names"]
     return [
         Resource(
             group=spec["group"],
@@ -184,8 +183,7 @@ def of_definition(definition: Object) -> list[Resource]:
             status_write_keeps_metadata=True,
             allows_unconditional_update=False,
             terminating="deletionTimestamp" in definition["metadata"],
-            # Objects written before it may lack defaults that the definition
-            # has since; they are adapted when they are read.
+            # Objects written before it may lack defaults that the definition has since: reading adapts them.
             defined_at=int(definition["metadata"].get("resourceVersion") or 0),
             storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
         )

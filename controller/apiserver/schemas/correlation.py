@@ -10,8 +10,8 @@ from controller.apiserver.equality import identical
 
 Schema = dict[str, Any]
 
-# Not None: null is a value that a field may have had.
-ABSENT: Final = object()  # the part has no old value, or none that can be matched to it
+# The part has no old value, or none that can be matched to it. Not None: null is a value that a field may have had.
+ABSENT: Final = object()
 
 
 def is_unchanged(value: Any, old: Any) -> bool:

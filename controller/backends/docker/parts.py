@@ -24,6 +24,18 @@ from controller.state import PASSTHROUGH
 
 
 @dataclass(frozen=True)
+class HostServices:
+    """``leases`` renews the leases of interfaces with mode Dhcp, ``guard`` detects address conflicts on the LAN,
+    ``passthrough`` moves interfaces into containers and back, ``devices`` lists the serial devices of the host.
+    """
+
+    leases: LeaseManager
+    guard: AddressGuard
+    passthrough: InterfacePassthrough
+    devices: Callable[[], tuple[SerialDevice, ...]]
+
+
+@dataclass(frozen=True)
 class Parts:
     """The shared objects; they cache what they observed."""
 
@@ -51,18 +63,6 @@ def assemble(
         dedication=DedicatedInterfaces(host.passthrough, networks, partial(interfaces.snapshot, include_virtual=True)),
         parents=parents or Parents(install_id, is_internal=interfaces.is_internal),
     )
-
-
-@dataclass(frozen=True)
-class HostServices:
-    """``leases`` renews the leases of interfaces with mode Dhcp, ``guard`` detects address conflicts on the LAN,
-    ``passthrough`` moves interfaces into containers and back, ``devices`` lists the serial devices of the host.
-    """
-
-    leases: LeaseManager
-    guard: AddressGuard
-    passthrough: InterfacePassthrough
-    devices: Callable[[], tuple[SerialDevice, ...]]
 
 
 def read_only(state: Path) -> HostServices:

@@ -153,20 +153,26 @@ def _loaded(loader: Any, user: Entry, folder: Path) -> Entry:
         raise UnusableError("its cluster has no server: complete it")
     if "auth-provider" in user and not header:
         raise _without_token(user, "unusable")
-    scheme, _, token = header.partition(" ")
-    # No header can contain them: one error here instead of one in every request.
-    if any(not 32 < ord(character) < 127 for character in token.strip()):
-        raise UnusableError("its token has characters that no token has: create it again")
+    scheme, token = _credential(header)
     return {
         "url": read.host,
         "scheme": scheme or "Bearer",
-        "token": token.strip() or None,
+        "token": token or None,
         "expires_at": _expiry(loader, user, token),
         "insecure": getattr(read, "verify_ssl", True) is False,
         "server_name": getattr(read, "tls_server_name", None),
         "proxy": getattr(read, "proxy", None),
         **_certificates(read, folder),
     }
+
+
+def _credential(header: str) -> tuple[str, str]:
+    """Scheme and token of an Authorization header."""
+    scheme, _, token = header.partition(" ")
+    # No header can contain them: one error here instead of one in every request.
+    if any(not 32 < ord(character) < 127 for character in token.strip()):
+        raise UnusableError("its token has characters that no token has: create it again")
+    return scheme, token.strip()
 
 
 def _without_token(user: Entry, cause: str) -> UnusableError:

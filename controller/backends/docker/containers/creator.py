@@ -74,9 +74,7 @@ class ContainerCreator:
         name = await self._images.readable_name(provenance.image, provenance.image_source)
         await self._create_and_connect(target, body | {"Image": name})
         # Checked above, but the engine resolved the tag during the create: somebody may have moved it in between.
-        if pulling.is_movable(name) and not await self._images.resolves_to(
-            name, provenance.image
-        ):  # somebody moved the tag
+        if pulling.is_movable(name) and not await self._images.resolves_to(name, provenance.image):
             await self._remove(await self._containers.require(target.identity))
             await self._create_and_connect(target, body)
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
