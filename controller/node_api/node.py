@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+from pydantic import Field
 
 from controller.devices.serial import SerialDevice
 from controller.metrics.host import HostReading
@@ -53,12 +55,13 @@ class File(NamedTuple):
 class HttpRequest:
     """One request to a runtime; ``address`` is its internal address, ``path`` may include a query.
 
+    Scheme and port precede the path in the URL, so a node must not take them as they come from another process.
     Fields that may hold secrets are left out of the repr, here and below.
     """
 
     address: str
-    port: int
-    scheme: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    scheme: Literal["http", "https"]
     method: str
     path: str = field(repr=False)
     params: dict[str, list[str]] = field(default_factory=dict, repr=False)

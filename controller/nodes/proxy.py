@@ -126,10 +126,12 @@ def _only_once() -> aiohttp.ClientMiddlewareType:
 
 
 def _url(request: HttpRequest) -> URL:
-    """A URL at the runtime's own address, whatever the path contains."""
+    """A URL at the runtime's own address, whatever the other parts contain."""
     if not request.path.startswith("/"):
         raise CommandError("the path of a request must start with /")
     url = URL(f"{request.scheme}://{request.address}:{request.port}{request.path}")
+    if (url.scheme, url.host, url.port) != (request.scheme, request.address, request.port):
+        raise CommandError("the scheme, address and port of a request must be those of the runtime")
     return url.extend_query([(name, value) for name, values in request.params.items() for value in values])
 
 

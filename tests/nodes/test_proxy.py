@@ -106,6 +106,16 @@ async def test_no_path_leads_to_another_host(proxy: Proxy, runtime: Runtime, req
     assert runtime.seen[0]["headers"]["Host"] == f"127.0.0.1:{request_.port}"
 
 
+@pytest.mark.parametrize("changed", [{"scheme": "http://127.0.0.1:{port}/"}, {"address": "127.0.0.1:{port}/"}], ids=str)
+async def test_neither_scheme_nor_address_leads_to_another_host(
+    proxy: Proxy, runtime: Runtime, request_: HttpRequest, changed: dict[str, str]
+) -> None:
+    fields: dict[str, Any] = {name: value.format(port=request_.port) for name, value in changed.items()}
+    with pytest.raises(CommandError, match="must be those of the runtime"):
+        await proxy.send(replace(request_, **fields), 5)
+    assert runtime.seen == []
+
+
 async def test_the_proxy_sets_the_headers_of_the_connection(
     proxy: Proxy, runtime: Runtime, request_: HttpRequest
 ) -> None:

@@ -140,6 +140,18 @@ async def test_a_request_to_another_address_is_refused(served: Served, remote: N
 
 
 @pytest.mark.parametrize(
+    "changed", [{"scheme": "http://192.0.2.1/"}, {"scheme": "ftp"}, {"port": 0}, {"port": 65536}], ids=str
+)
+async def test_a_request_with_another_scheme_or_port_is_refused(
+    served: Served, remote: Node, changed: dict[str, Any]
+) -> None:
+    await served.run_here()
+    with pytest.raises(errors.CommandError, match="refused the query"):
+        await remote.request(HttpRequest(**{**vars(REQUEST), **changed}), 5.0)
+    assert served.node.requests == []
+
+
+@pytest.mark.parametrize(
     "error",
     [
         errors.CommandError("the runtime did not answer"),
