@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from controller.api import runtimes
 from controller.network import addresses
@@ -60,8 +60,15 @@ class DesiredInterface:
     @property
     def gateway(self) -> str:
         """The gateway of the spec, else of the lease; "" for none."""
+        if not self.leased:
+            return self.interface.gateway or ""
         lease = self.lease_state.lease
-        return self.interface.gateway or (str(lease.gateway) if lease and lease.gateway else "")
+        if lease is None:
+            return ""
+        # The kernel refuses a route through a gateway that no address on the link reaches.
+        given = self.interface.gateway
+        reachable = given and IPv4Address(given) in lease.address.network
+        return given if given and reachable else str(lease.gateway or "")
 
     @property
     def name_servers(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from controller.network.arp import packets
 from controller.network.arp.guard import AddressGuard, GuardedAddress
+from controller.network.arp.listeners import Listeners
 from tests.support.lan import Lan
 
 OURS = bytes.fromhex("02ab00000041")
@@ -76,6 +77,52 @@ async def test_the_start_and_the_end_of_a_conflict_are_reported(guard: AddressGu
     await asyncio.to_thread(lan.release, lan.address(60))
     assert await changed(guard) == ("edge", "plc-1")
     assert guard.conflicting_mac(ours) == ""
+
+
+@pytest.mark.parametrize("loss", ["down", "no carrier"])
+async def test_a_parent_without_a_link_does_not_end_a_conflict(docker_machine: None, lan: Lan, loss: str) -> None:
+    guard, ours = AddressGuard(), held(lan, 60)
+    guard.guard("edge", "plc-1", [ours])
+    guard._on_claim(lan.parent, packets.ArpClaim(ours.address, THEIRS))
+    await asyncio.to_thread(lan.set_up if loss == "down" else lan.set_carrier, up=False)
+    try:
+        for _ in range(5):
+            await guard._check()
+        assert guard.conflicting_mac(ours) == THEIRS.hex(":")
+    finally:
+        guard.close()
+
+
+async def test_a_machine_that_answers_seldom_is_one_conflict(
+    docker_machine: None, lan: Lan, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard, ours = AddressGuard(), held(lan, 60)
+    guard.guard("edge", "plc-1", [ours])
+    try:
+        for _ in range(3):
+            guard._on_claim(lan.parent, packets.ArpClaim(ours.address, THEIRS))
+            await guard._check()
+            await guard._check()
+        assert guard.conflicting_mac(ours) == THEIRS.hex(":")
+        await guard._check()
+        assert guard.conflicting_mac(ours) == ""
+    finally:
+        guard.close()
+    assert len([record for record in caplog.records if "is also" in record.getMessage()]) == 1
+
+
+async def test_a_removal_that_a_probe_notices_first_reopens_the_socket(lan: Lan) -> None:
+    listeners = Listeners(lambda *_: None)
+    needed = {lan.parent: [ADDRESS]}
+    listeners.listen(needed)
+    # Without an await in between, so that the probe gets the error that the kernel reports once.
+    lan.unplug()
+    listeners.probe(lan.parent, ADDRESS)
+    assert not listeners.is_listening(lan.parent)
+    lan.plug()
+    listeners.listen(needed)
+    assert listeners.is_listening(lan.parent)
+    listeners.listen({})
 
 
 async def test_claims_with_changing_macs_are_reported_once_a_minute(

@@ -48,8 +48,19 @@ def desired(state: LeaseState, **fields: Any) -> DesiredInterface:
         (desired(WITHOUT), None, "", (), False),
         (desired(LEASED), "10.9.0.7/16", "10.9.0.254", ("10.9.0.53",), False),
         (desired(LEASED, gateway="10.9.0.1", dns=["9.9.9.9"]), "10.9.0.7/16", "10.9.0.1", ("9.9.9.9",), False),
+        (desired(UNDECIDED, gateway="10.9.0.1"), None, "", (), True),
+        (desired(LEASED, gateway="10.8.0.1"), "10.9.0.7/16", "10.9.0.254", ("10.9.0.53",), False),
     ],
-    ids=["static", "static with a gateway", "DHCP has not answered", "no lease", "leased", "the spec wins"],
+    ids=[
+        "static",
+        "static with a gateway",
+        "DHCP has not answered",
+        "no lease",
+        "leased",
+        "the spec wins",
+        "its gateway waits for an address",
+        "the spec's gateway is outside the leased subnet",
+    ],
 )
 def test_address_gateway_and_name_servers_come_from_the_spec_or_the_lease(
     one: DesiredInterface, address: str | None, gateway: str, servers: tuple[str, ...], pending: bool

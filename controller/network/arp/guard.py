@@ -16,12 +16,14 @@ from typing import NamedTuple
 
 from controller.machinery.controller import Controller
 from controller.machinery.pending import PendingSet
+from controller.network import interfaces
 from controller.network.arp.listeners import Listeners
 from controller.network.arp.packets import ArpClaim
 
 # Shorter than in RFC 5227, which allows for any kind of link: on a wired LAN a reply takes a millisecond.
 _PROBES, _PROBE_SECONDS, _LAST_PROBE_SECONDS = 3, 0.1, 0.15
 _CHECK_SECONDS = 5.0
+_SILENT_CHECKS = 3  # a machine that answers late or seldom must not end and begin its conflict again and again
 _REPORT_SECONDS = 60.0  # between reports of different machines: a host on the LAN could claim with a new MAC every time
 _DEFEND_SECONDS = 10.0  # two defending hosts must not start an ARP storm (RFC 5227 section 2.4)
 
@@ -55,6 +57,7 @@ class AddressGuard:
         # Time and MAC of the last claim by another machine.
         self._answered: dict[GuardedAddress, tuple[float, bytes]] = {}
         self._conflicts: dict[GuardedAddress, bytes] = {}
+        self._silent_checks: dict[GuardedAddress, int] = {}  # since the last claim
         self._defended: dict[GuardedAddress, float] = {}
         self._reported_at: dict[GuardedAddress, float] = {}  # when the machine in ``_conflicts`` was reported
         self._changed = PendingSet[tuple[str, str]]()
@@ -77,10 +80,8 @@ class AddressGuard:
         if not wanted:
             del self._guarded[device]
         for lost in before - wanted:
-            self._conflicts.pop(lost, None)
-            self._answered.pop(lost, None)
-            self._defended.pop(lost, None)
-            self._reported_at.pop(lost, None)
+            for known in (self._conflicts, self._answered, self._silent_checks, self._defended, self._reported_at):
+                known.pop(lost, None)
         self._listen()
 
     async def probe(self, wanted: Collection[GuardedAddress]) -> dict[GuardedAddress, str]:
@@ -120,12 +121,19 @@ class AddressGuard:
         """Probe the addresses in conflict, so that the end of a conflict is noticed."""
         disputed = list(self._conflicts)
         still = await self.probe(disputed)
+        connected = await asyncio.to_thread(_connected, {own.parent for own in disputed})
         for own in disputed:
-            # The runtime may have given up the address during the probe.
-            if own not in still and own in self._conflicts:
-                del self._conflicts[own]
-                log.info("No other machine uses %s on %s any more", own.address, own.parent)
-                self._report(own)
+            # Silence says nothing while the parent has no carrier. The runtime may have given up the address meanwhile.
+            if own in self._conflicts and own not in still and own.parent in connected:
+                self._silent(own)
+
+    def _silent(self, own: GuardedAddress) -> None:
+        """Count a check without an answer, and end the conflict after several."""
+        self._silent_checks[own] = self._silent_checks.get(own, 0) + 1
+        if self._silent_checks[own] >= _SILENT_CHECKS:
+            del self._conflicts[own]
+            log.info("No other machine uses %s on %s any more", own.address, own.parent)
+            self._report(own)
 
     def _listen(self) -> None:
         needed: dict[str, set[IPv4Address]] = {}
@@ -146,6 +154,7 @@ class AddressGuard:
 
     def _dispute(self, own: GuardedAddress, other: bytes) -> None:
         known, now = self._conflicts.get(own), self._clock()
+        self._silent_checks[own] = 0
         if known is None or (known != other and now - self._reported_at[own] >= _REPORT_SECONDS):
             self._conflicts[own], self._reported_at[own] = other, now
             log.warning("Address conflict: %s on %s is also used by %s", own.address, own.parent, other.hex(":"))
@@ -157,3 +166,7 @@ class AddressGuard:
     def _report(self, own: GuardedAddress) -> None:
         for device in (device for device, group in self._guarded.items() if own in group):
             self._changed.add(device)
+
+
+def _connected(parents: Collection[str]) -> set[str]:
+    return {parent for parent in parents if interfaces.state(parent).carrier}

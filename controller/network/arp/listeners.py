@@ -77,3 +77,6 @@ class Listeners:
             send()
         except OSError as error:
             log.debug("Cannot send ARP on %s: %s", parent, error.strerror)
+            # The kernel reports a removal once, here or to the reader: without this the socket would stay for good.
+            if self._sockets[parent].is_unbound:
+                self._drop(parent)

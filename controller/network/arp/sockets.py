@@ -64,10 +64,15 @@ class ArpSocket:
         except BlockingIOError:
             pass
         except OSError:
-            # An interface that is down may come up again; a removed one leaves the socket unbound.
-            if not self._socket.getsockname()[0]:
+            # An interface that is down may come up again.
+            if self.is_unbound:
                 raise
         return found
+
+    @property
+    def is_unbound(self) -> bool:
+        """Whether the interface was removed, which the socket outlives."""
+        return not self._socket.getsockname()[0]
 
     def close(self) -> None:
         """Close the socket."""

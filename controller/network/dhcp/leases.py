@@ -87,12 +87,12 @@ def _is_gateway(router: IPv4Address, address: IPv4Interface) -> bool:
 
 
 def _prefix(message: Message) -> int:
-    """Return the prefix length of the subnet mask or, without a mask, of the address class."""
+    """Return the prefix length of the subnet mask or, without a usable mask, of the address class."""
     masks = message.addresses(messages.SUBNET_MASK)
     if masks:
         bits = f"{int(masks[0]):032b}"
-        # A mask with a one after a zero corresponds to no prefix length.
-        if "01" not in bits:
+        # A mask with a one after a zero corresponds to no prefix length, and 0.0.0.0 would make every host a neighbour.
+        if "01" not in bits and "1" in bits:
             return bits.count("1")
     first = message.your_address.packed[0]
     return 8 if first < 128 else 16 if first < 192 else 24

@@ -75,6 +75,7 @@ class Machine:
         self._transaction = 0
         self._began = 0.0
         self._sent = 0
+        self._refusals = 0  # of offers, since the last lease
         self.state = State.SELECTING
         self.lease: Lease | None = None
         self.problem: LeaseProblem | None = None
@@ -132,17 +133,25 @@ class Machine:
         """Drop the lease; after an accepted offer, only a NAK of the offering server counts."""
         offer = self._offer
         if self.state is State.REQUESTING and offer is not None:
-            if message.server != offer.server:
-                return []
-        elif self.lease is not None or self._remembered is not None:
+            return self._pause(now) if message.server == offer.server else []
+        if self.lease is not None or self._remembered is not None:
             self.problem = LeaseProblem.REFUSED
         # Also the remembered one: requested again, it would be refused again.
         self.lease = self._remembered = None
         return self._enter(State.SELECTING, now)
 
+    def _pause(self, now: float) -> list[Send]:
+        """Wait before the next DISCOVER: a server that refuses what it has just offered would do so in a tight loop."""
+        self._remembered = None
+        self._begin(State.SELECTING, now)
+        self._refusals += 1
+        self.deadline = now + self._backoff(self._refusals)
+        return []
+
     def _bind(self, lease: Lease, now: float) -> None:
         self.lease = self._remembered = lease
         self.problem = self._offer = None
+        self._refusals = 0
         self.state = State.BOUND
         self.deadline = now + lease.renew_after
 
@@ -165,6 +174,11 @@ class Machine:
         return self._enter(State.REBINDING, now)
 
     def _enter(self, state: State, now: float) -> list[Send]:
+        """Change the state and send its first message."""
+        self._begin(state, now)
+        return self._repeat(now)
+
+    def _begin(self, state: State, now: float) -> None:
         """Start an exchange with a new transaction id; REQUESTING continues the id of the offer."""
         self.state = state
         if state is not State.REQUESTING:
@@ -172,7 +186,6 @@ class Machine:
             self._transaction = int(self._random_number() * 2**32)
             self._began = now
         self._sent = 0
-        return self._repeat(now)
 
     def _repeat(self, now: float) -> list[Send]:
         self._sent += 1
@@ -180,16 +193,20 @@ class Machine:
         return [self._send(now)]
 
     def _wait(self, now: float) -> float:
-        """Return the seconds until retransmission, with jitter: after a power cut a whole plant asks at once."""
+        """Return the seconds until retransmission."""
         if self.lease is None:
-            # The exponent is bounded, because the count grows as long as the server is silent.
-            doubled = _FIRST_WAIT * (1 << min(self._sent - 1, 10))
-            return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._random_number())
+            return self._backoff(self._sent)
         rebind = self.lease.renewed + self.lease.rebind_after
         renewing = self.state is State.RENEWING
         end, longest = (rebind, _LONGEST_RENEWAL_WAIT) if renewing else (self.lease.expires, _LONGEST_REBINDING_WAIT)
         # Never beyond T2 or the end of the lease, when something else is due.
         return min(max((end - now) / 2, _SHORTEST_RENEWAL_WAIT), longest, end - now)
+
+    def _backoff(self, attempts: int) -> float:
+        """Return growing seconds with jitter: after a power cut a whole plant asks at once."""
+        # The exponent is bounded, because the count grows as long as the server is silent.
+        doubled = _FIRST_WAIT * (1 << min(attempts - 1, 10))
+        return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._random_number())
 
     def _send(self, now: float) -> Send:
         kind = messages.DISCOVER if self.state is State.SELECTING else messages.REQUEST

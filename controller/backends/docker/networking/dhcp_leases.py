@@ -5,6 +5,7 @@ Connects desired interfaces with the LeaseManager, which knows neither Docker no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -21,8 +22,8 @@ from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
 from controller.network.dhcp.leases import INFINITE, Lease
 from controller.network.dhcp.machine import Client, LeaseProblem
 
-# Characters of one DNS label (RFC 1035, section 2.3.4).
-_HOST_NAME_LIMIT = 63
+_HOST_NAME_LIMIT = 63  # characters of one DNS label (RFC 1035, section 2.3.4)
+_NOT_IN_HOST_NAMES = re.compile(r"[^A-Za-z0-9-]+")
 
 _AWAITED = {
     None: (reasons.ADDRESS_PENDING, "waiting for a DHCP server"),
@@ -53,12 +54,17 @@ class DhcpLeases:
         """Keep the leases of all interfaces whose parent exists. Raises errors.Retry(STEP_FAILED)."""
         for desired in desired_interfaces:
             if desired.leased and desired.parent_index:
-                client = Client(addresses.mac_bytes(desired.mac_address), identity.device_id[:_HOST_NAME_LIMIT])
+                client = Client(addresses.mac_bytes(desired.mac_address), host_name(identity.device_id))
                 await self._manager.keep(_key(identity, desired), _link(desired, process), client)
 
     def forget(self, identity: Identity) -> None:
         """Stop keeping the leases of a removed runtime."""
         self._manager.forget(identity.namespace, identity.device_id)
+
+
+def host_name(device_id: str) -> str:
+    """The device id as a host name: many DHCP servers drop one with other characters (RFC 1123 section 2.1)."""
+    return _NOT_IN_HOST_NAMES.sub("-", device_id)[:_HOST_NAME_LIMIT].strip("-")
 
 
 def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedInterface:

@@ -114,6 +114,18 @@ async def test_a_runtime_answers_at_its_leased_address(
     assert await asyncio.to_thread(resolver.name_servers, await process_of(harness, target)) == (lan.gateway,)
 
 
+async def test_a_runtime_with_a_gateway_of_its_own_gets_a_lease(
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
+) -> None:
+    target = await harness.up(harness.target(interfaces=[dhcp(lan, gateway=lan.address(200))]))
+
+    observed = await controller.until(target, in_order)
+
+    (interface,) = observed.network.interfaces
+    assert lan.ping(interface.address)
+    assert interface.gateway == lan.address(200)
+
+
 async def test_the_address_survives_a_restart_of_the_runtime(
     harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:

@@ -65,3 +65,11 @@ def test_a_static_or_absent_interface_has_no_lease() -> None:
 
     assert dhcp_leases.with_lease(static(), SEEN) is SEEN
     assert dhcp_leases.with_lease(leased(), absent) is absent
+
+
+@pytest.mark.parametrize(
+    ("device_id", "name"),
+    [("PLC-1", "PLC-1"), ("line_2.plc", "line-2-plc"), ("plc._-", "plc"), ("a" * 62 + "..b", "a" * 62)],
+)
+def test_the_host_name_has_only_the_characters_of_one(device_id: str, name: str) -> None:
+    assert dhcp_leases.host_name(device_id) == name
