@@ -17,6 +17,8 @@ from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node_api.periods import Period
 
+Scheme = Literal["http", "https"]
+
 
 class Point(NamedTuple):
     """One point of a usage curve: Unix seconds, and percent or MB of 2^20 bytes."""
@@ -61,7 +63,7 @@ class HttpRequest:
 
     address: str
     port: Annotated[int, Field(ge=1, le=65535)]
-    scheme: Literal["http", "https"]
+    scheme: Scheme
     method: str
     path: str = field(repr=False)
     params: dict[str, list[str]] = field(default_factory=dict, repr=False)

@@ -18,7 +18,7 @@ from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.commands import RunCommand
 from controller.errors import CommandError
-from controller.node_api.node import File, HttpRequest, HttpResponse, Node, NodeDirectory
+from controller.node_api.node import File, HttpRequest, HttpResponse, Node, NodeDirectory, Scheme
 
 
 class Forwarding:
@@ -58,7 +58,7 @@ def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:
     control = runtime["spec"].get("controlPort") or {}
     control_port = control.get("port", CONTROL_PORT)
     port = message.port or control_port
-    other = "https" if port == CONTROL_PORT else "http"
+    other: Scheme = "https" if port == CONTROL_PORT else "http"
     return HttpRequest(
         address=_address(runtime),
         port=port,
