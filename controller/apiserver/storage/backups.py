@@ -5,6 +5,7 @@ Ordered by number, not by date: on a host that starts without a valid clock, the
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.apiserver.storage import database
+from controller.apiserver.storage import database, sqlite_errors
 from controller.apiserver.storage.database import Summary
+
+logger = logging.getLogger(__name__)
 
 KEPT = 7  # daily backups, and as many of those that hold data which the database has lost
 KEPT_UPGRADES = 2
@@ -55,9 +58,16 @@ class Backups:
         target = self._folder / f"objects-{number:06}-{when}{'-' if note else ''}{note}.db"
         # Copy first and delete afterwards: on a full disk the copy fails, and the older backups are still there.
         database.copy(source, target)
-        for old in _surplus(self.all()):
-            old.path.unlink(missing_ok=True)
+        self._rotate()
         return target
+
+    def _rotate(self) -> None:
+        """Delete surplus backups; on a failure they stay until the next backup, because this one was taken."""
+        try:
+            for old in _surplus(self.all()):
+                old.path.unlink(missing_ok=True)
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("Cannot delete surplus backups in %s: %s", self._folder, error)
 
     def sweep(self) -> None:
         """Remove partial files that a power cut left behind."""
@@ -76,14 +86,22 @@ class Backups:
 
 
 def _surplus(known: list[Backup]) -> Iterator[Backup]:
-    """The backups to delete: all but the newest of each category, counted separately."""
+    """The backups to delete: all but the newest of each category, counted separately.
+
+    Raises sqlite3.Error if the newest one cannot be read: the others are compared with it.
+    """
     upgrades = [backup for backup in known if backup.note.startswith(BEFORE)]
     daily_timer = [backup for backup in known if backup not in upgrades]
-    # A database that came back empty would otherwise push out every backup with the lost objects within a week.
-    current = _summary(known[0])
-    richer = [backup for backup in daily_timer if current and _holds_more(_summary(backup), current)]
-    rest = [backup for backup in daily_timer if backup not in richer]
     yield from upgrades[KEPT_UPGRADES:]
+    current = database.summary(known[0].path)
+    # A database that came back empty would otherwise push out every backup with the lost objects within a week.
+    richer: list[Backup] = []
+    rest: list[Backup] = []
+    for backup in daily_timer:
+        try:
+            (richer if _holds_more(_summary(backup), current) else rest).append(backup)
+        except sqlite3.Error as error:  # kept: it may be one with lost data
+            logger.warning("Cannot read the backup %s: %s", backup.path, error)
     yield from richer[KEPT:]
     yield from rest[KEPT:]
 
@@ -96,10 +114,13 @@ def _holds_more(old: Summary | None, current: Summary) -> bool:
 
 
 def _summary(backup: Backup) -> Summary | None:
+    """None if it is damaged: it rotates with the others, and a restore skips it. Raises sqlite3.Error otherwise."""
     try:
-        return database.summary(backup.path)
-    except sqlite3.Error:
-        # An unreadable backup has no summary. It rotates with the others, and a restore skips it.
+        return None if database.is_blank(backup.path) else database.summary(backup.path)
+    except sqlite3.Error as error:
+        # A lock or an I/O error says nothing about the content (decision 130).
+        if not sqlite_errors.is_damage(error):
+            raise
         return None
 
 

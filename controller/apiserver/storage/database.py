@@ -6,6 +6,7 @@ A copy can be taken while the controller runs: in WAL mode readers and writers d
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ FORMAT = 1  # of the tables; a program rejects a file with a later format
 BACKUP_MARK = 1  # user_version of a backup
 FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 SIDE_FILES = ("-wal", "-shm")
+NUMBERED = re.compile(r".*\.(?:damaged|replaced|lost)-(\d+)(?:-wal|-shm)?")  # names of ``free_name``, with side files
 LOCK_SECONDS = 30.0  # how long to wait for a lock of another process
 # The namespace "default" is created once per database, so its uid identifies the database and its copies.
 SUMMARY = """
@@ -143,9 +145,10 @@ def mark(path: Path) -> None:
 
 
 def free_name(path: Path, why: str) -> str:
-    """An unused file name in the same folder."""
-    names = (f"{path.name}.{why}-{number}" for number in range(1, 1_000_000))
-    return next(name for name in names if not path.with_name(name).exists())
+    """A file name in the same folder with the next number: the file set aside last has the highest one."""
+    # With suffixes: a log left by a file that a person removed would be replayed into the next one of its name.
+    used = (NUMBERED.fullmatch(file.name) for file in path.parent.glob("*"))
+    return f"{path.name}.{why}-{1 + max((int(found[1]) for found in used if found), default=0)}"
 
 
 def set_aside(path: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ from controller.apiserver.storage import database, sqlite_errors
 from controller.apiserver.storage.backups import Backups
 
 FRESH = ".restored.db"
-ASIDE = re.compile(r".*\.(damaged|replaced)-(\d+)")
+ASIDE = re.compile(r".*\.(?:damaged|replaced)-(\d+)")
 NOTICE = "notice"  # fact that describes what was lost, until it is reported as an Event
 
 
@@ -75,7 +75,7 @@ def sweep(path: Path) -> None:
 
 def _set_aside(path: Path) -> Iterator[Path]:
     """The files set aside, ordered by their numbers."""
-    found = [(int(match[2]), file) for file in path.parent.glob("*") if (match := ASIDE.fullmatch(file.name))]
+    found = [(int(match[1]), file) for file in path.parent.glob("*") if (match := ASIDE.fullmatch(file.name))]
     yield from (file for _, file in sorted(found))
 
 
@@ -86,7 +86,7 @@ def _clear_way(path: Path) -> None:
     """
     if path.exists():
         return
-    owner = max(_set_aside(path), key=lambda file: file.stat().st_ctime_ns, default=path.with_name(f"{path.name}.lost"))
+    owner = [path.with_name(f"{path.name}.lost"), *_set_aside(path)][-1]
     for suffix in database.SIDE_FILES:
         side, place = path.with_name(path.name + suffix), owner.with_name(owner.name + suffix)
         if side.exists():

@@ -77,10 +77,15 @@ class Reserve:
         self._connection.execute("CREATE TABLE IF NOT EXISTS reserve (filler BLOB)")
         self._connection.execute("INSERT INTO reserve VALUES (zeroblob(?))", (pages * PAGE,))
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # allocates the pages on the disk
+        self._drop()
+
+    def _drop(self) -> None:
         (secure,) = self._connection.execute("PRAGMA secure_delete").fetchone()
         self._connection.execute("PRAGMA secure_delete=OFF")  # zeros need no overwriting
-        self._connection.execute("DROP TABLE reserve")
-        self._connection.execute(f"PRAGMA secure_delete={secure}")
+        try:
+            self._connection.execute("DROP TABLE reserve")
+        finally:  # also on a full disk: Secrets that are deleted later must be overwritten
+            self._connection.execute(f"PRAGMA secure_delete={secure}")
 
     def empty_log(self) -> None:
         """Checkpoint all changes, so that the file is complete without its log. Raises sqlite3.Error."""

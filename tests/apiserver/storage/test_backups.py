@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -181,6 +182,70 @@ def test_backups_rotate_again_once_the_database_holds_as_much(tmp_path: Path) ->
     for _ in range(KEPT):
         backups.take(path)
     assert numbers(backups) == list(range(3 + KEPT, 3, -1))
+
+
+@pytest.mark.parametrize("unreadable", [1, 2, 3 + KEPT + 1], ids=["lost data", "lost data", "the newest"])
+def test_a_backup_that_cannot_be_read_at_present_costs_no_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unreadable: int
+) -> None:
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    good = database_with(tmp_path / "good.db", "one", "two", "three", "four")
+    for _ in range(3):
+        backups.take(good)
+    later = database_with(tmp_path / "later.db")
+    for _ in range(KEPT):
+        backups.take(later)
+    read = database.summary
+
+    def failing(path: Path) -> database.Summary:
+        if path.name.startswith(f"objects-{unreadable:06}"):
+            raise io_error()
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "summary", failing)
+        backups.take(later)
+    assert {1, 2, 3} < set(numbers(backups))
+    backups.take(later)
+    assert numbers(backups) == [*range(3 + KEPT + 2, 5, -1), 3, 2, 1]
+
+
+def io_error() -> sqlite3.OperationalError:
+    """What SQLite raises when the disk fails to read."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+    return error
+
+
+def test_a_damaged_backup_rotates_with_the_others(tmp_path: Path) -> None:
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    source = empty_database(tmp_path / "objects.db")
+    backups.take(source).write_bytes(b"no database" * 1000)
+    backups.take(source).write_bytes(b"")
+    for _ in range(KEPT):
+        backups.take(source)
+    assert numbers(backups) == list(range(2 + KEPT, 2, -1))
+
+
+def test_a_backup_that_was_taken_counts_although_a_surplus_one_cannot_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    source = empty_database(tmp_path / "objects.db")
+    for _ in range(KEPT):
+        backups.take(source)
+    oldest, unlink = backups.all()[-1].path, Path.unlink
+
+    def immutable(path: Path, missing_ok: bool = False) -> None:
+        if path == oldest:
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", immutable)
+        taken = backups.take(source)
+    assert backups.all()[0].path == taken
+    assert "Cannot delete surplus backups" in caplog.text
 
 
 def test_a_clock_that_starts_in_1970_does_not_make_the_newest_backup_the_oldest(tmp_path: Path) -> None:

@@ -182,6 +182,27 @@ def test_a_log_of_a_database_set_aside_is_not_replayed_into_the_next_one(state_d
     assert state_dir.path.with_name("objects.db.replaced-1-wal").exists()
 
 
+def test_a_log_belongs_to_the_file_set_aside_last_although_an_earlier_one_changed_since(
+    state_dir: StateDirectory,
+) -> None:
+    earlier = state_dir.path.with_name("objects.db.replaced-1")
+    earlier.touch()
+    state_dir.path.rename(state_dir.path.with_name(database.free_name(state_dir.path, "damaged")))
+    earlier.chmod(0o600)
+    assert state_dir.start()[1] == ["kept", "newer"]
+    assert state_dir.path.with_name("objects.db.damaged-2-wal").exists()
+
+
+def test_a_file_set_aside_does_not_get_the_log_of_a_removed_one(state_dir: StateDirectory) -> None:
+    stray = state_dir.path.with_name("objects.db.damaged-1-wal")
+    stray.write_bytes(b"last writes")
+    state_dir.forget_log()
+    damage(state_dir.path)
+    state_dir.start()
+    assert stray.read_bytes() == b"last writes"
+    assert state_dir.path.with_name("objects.db.damaged-2").exists()
+
+
 def test_a_damaged_database_stays_in_place_while_the_disk_lacks_space_for_its_replacement(tmp_path: Path) -> None:
     with on_small_disk(tmp_path) as (state_dir, disk):
         damage(state_dir.path)
