@@ -57,6 +57,7 @@ class File(NamedTuple):
 class HttpRequest:
     """One request to a runtime; ``address`` is its internal address, ``path`` may include a query.
 
+    ``repeatable``: it only reads, so it may be sent again, which lets it use a connection that was kept open.
     Scheme and port precede the path in the URL, so a node must not take them as they come from another process.
     Fields that may hold secrets are left out of the repr, here and below.
     """
@@ -70,6 +71,8 @@ class HttpRequest:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     data: Any = field(default=None, repr=False)
     files: dict[str, File] = field(default_factory=dict, repr=False)
+    # Not sent to another node: an older one refuses a field that it does not know.
+    repeatable: Annotated[bool, Field(exclude=True)] = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Sends an HTTP request to a runtime on this host, at its internal address: once, bounded, and nowhere else.
 
-Runtimes have self-signed certificates, so they are not verified. Redirects are returned, not followed. Cookies, proxy
-settings of the environment and kept-alive connections are not used.
+Runtimes have self-signed certificates, so they are not verified. Redirects are returned, not followed. Cookies and
+proxy settings of the environment are not used. Only a repeatable request uses a kept-alive connection: the runtime may
+close it at that moment, and then it is unknown whether the request has arrived.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from urllib.parse import urlencode
 
 import aiohttp
 from multidict import CIMultiDict
+from typing_extensions import Buffer, override
 from yarl import URL
 
 from controller.errors import CommandError
 from controller.node_api.node import HttpRequest, HttpResponse
 from controller.nodes import bodies
 
-CONNECTIONS = 64
+CONNECTIONS = 64  # of each of the two sessions
+KEEPALIVE_SECONDS = 10.0  # a page that polls a runtime does so every few seconds
 # The size of the kernel's buffer bounds what is parsed at once: 256 KiB can hold ten thousand interim responses (100),
 # which would block the event loop for half a second.
 BUFFER_BYTES = 16 << 10
@@ -49,7 +52,7 @@ class Proxy:
     """The HTTP client for runtimes; belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def send(self, request: HttpRequest, seconds: float) -> HttpResponse:
         """The runtime's response. Raises errors.CommandError when there is none within ``seconds``."""
@@ -68,38 +71,56 @@ class Proxy:
             raise CommandError(f"the request to the runtime failed: {_reason(error)}") from error
 
     async def close(self) -> None:
-        """Close the session."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the sessions."""
+        # Taken out before the first await, so that none is closed twice.
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
 
     def _send(self, request: HttpRequest) -> Any:
         headers, data = _headers_and_data(request)
-        return self._open().request(
+        return self._session(keep=request.repeatable).request(
             request.method,
             _url(request),
             headers=headers,
             data=data,
             allow_redirects=False,
-            middlewares=[_only_once()],
+            middlewares=[] if request.repeatable else [_only_once()],
         )
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=False, force_close=True, limit=CONNECTIONS, socket_factory=_socket),
+    def _session(self, *, keep: bool) -> aiohttp.ClientSession:
+        """The session that keeps connections open, or the one that opens a connection for each request."""
+        if keep not in self._sessions:
+            kept: dict[str, Any] = {"keepalive_timeout": KEEPALIVE_SECONDS} if keep else {"force_close": True}
+            self._sessions[keep] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=False, limit=CONNECTIONS, socket_factory=_socket, **kept),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # The only limit is that of send(), which includes the wait for a free connection.
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"User-Agent": "edge-controller"},
             )
-        return self._session
+        return self._sessions[keep]
+
+
+class _Socket(socket.socket):
+    """Acknowledges what it receives at once.
+
+    A server that sends head and body separately waits with the body until the head is acknowledged (Nagle), which the
+    kernel delays by 40 ms on a connection that was used before.
+    """
+
+    @override
+    def send(self, data: Buffer, flags: int = 0, /) -> int:
+        sent = super().send(data, flags)
+        # Again for each request: the kernel forgets it (tcp(7): TCP_QUICKACK).
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return sent
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:
     """A socket with a small receive buffer; ``address`` is an entry of getaddrinfo."""
     family, kind, protocol, *_ = address
-    made = socket.socket(family, kind, protocol)
+    made = _Socket(family, kind, protocol)
     made.setblocking(False)
     # Must precede connect() to limit the window that TCP announces (tcp(7)).
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)

@@ -36,7 +36,7 @@ class Forwarding:
 
     async def read(self, message: RunCommand) -> Answer:
         """Forward a read at once, without recording it, and return the runtime's answer."""
-        node, request = await self._prepare(message)
+        node, request = await self._prepare(message, repeatable=True)
         return _answer(await node.request(request, self._seconds))
 
     async def run(self, message: RunCommand, call: Call) -> Answer:
@@ -48,13 +48,13 @@ class Forwarding:
             raise CommandError("not sent: earlier commands for the device used up the time limit, send it again")
         return _answer(await node.request(request, call.slot.seconds_left))
 
-    async def _prepare(self, message: RunCommand) -> tuple[Node, HttpRequest]:
+    async def _prepare(self, message: RunCommand, *, repeatable: bool = False) -> tuple[Node, HttpRequest]:
         runtime = await self._devices.get(message.device_id)
-        request = _request(message, runtime)
+        request = _request(message, runtime, repeatable=repeatable)
         return await self._nodes.node_of(runtime), request
 
 
-def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:
+def _request(message: RunCommand, runtime: RuntimeObject, *, repeatable: bool) -> HttpRequest:
     control = runtime["spec"].get("controlPort") or {}
     control_port = control.get("port", CONTROL_PORT)
     port = message.port or control_port
@@ -71,6 +71,7 @@ def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:
         files={
             field: File(file.filename, file.content_base64, file.content_type) for field, file in message.files.items()
         },
+        repeatable=repeatable,
     )
 
 

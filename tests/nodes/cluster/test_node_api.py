@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,12 @@ async def test_a_request_is_forwarded_unchanged(served: Served, remote: Node) ->
     )
     assert await remote.request(request, 5.0) == served.node.response
     assert served.node.requests == [request]
+
+
+async def test_a_repeatable_request_can_be_read_by_an_older_node(served: Served, remote: Node) -> None:
+    await served.run_here()
+    await remote.request(replace(REQUEST, repeatable=True), 5.0)
+    assert served.node.requests == [REQUEST]  # an older node would refuse a further field
 
 
 async def test_a_request_to_another_address_is_refused(served: Served, remote: Node) -> None:
