@@ -40,7 +40,7 @@ cluster-test: setup ## run the tests on a real Kubernetes cluster with two nodes
 lint: setup ## run ruff, mypy, import contracts, shellcheck, and compare the generated CRDs
 	scripts/lint.sh
 
-bench: setup ## print the benchmark's table (ARGS: its options)
+bench: setup ## measure beside raw Docker and Kubernetes in the same run (needs root; ARGS=--help)
 	.venv/bin/python -m tests.bench $(ARGS)
 
 crds: setup ## generate crds/ from the models

@@ -1,4 +1,4 @@
-"""Compares the embedded API with a real kube-apiserver and etcd on the same disk in the same run. Prints nothing."""
+"""Section ``api``: the embedded API beside a real kube-apiserver and etcd on the same disk."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import asyncio
 import base64
 import json
 import ssl
-import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,9 @@ import aiohttp
 import yaml
 
 from controller.api import crds
-from tests.bench import process
+from tests.bench import process, rows
+from tests.bench.rows import Figure, Goal, Reference, Row
+from tests.bench.section import Run
 from tests.cluster import programs
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.embedded import Embedded
@@ -30,11 +31,11 @@ RUNTIMES = "/apis/getedge.me/v1alpha1/namespaces/edge/runtimes"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-class Figures(NamedTuple):
-    """Seconds of each round, by operation; resident memory in MiB."""
+class Measured(NamedTuple):
+    """Seconds of each round, by operation; resident memory in bytes."""
 
     seconds: dict[str, list[float]]
-    resident_mib: float
+    resident_bytes: float
     start_seconds: float
 
 
@@ -123,7 +124,29 @@ def runtime(name: str) -> Object:
     return {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": {"name": name}, "spec": spec}
 
 
-async def compare(folder: Path, rounds: int) -> tuple[Figures, Figures]:
+async def measure(run: Run) -> AsyncGenerator[Row]:
+    """The rows of the section."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            ours, theirs = await _compare(Path(folder), 2 * run.counts.commands)
+    except programs.Unavailable as error:
+        yield rows.unmeasured("the embedded API beside kube-apiserver", error)
+        return
+    for name, seconds in ours.seconds.items():
+        for part in (50, 99):
+            own, other = (rows.percentile(samples, part) for samples in (seconds, theirs.seconds[name]))
+            yield _row(f"API: {name}, p{part}", rows.MILLISECONDS, own, other, Goal(other.value))
+    memory = Goal(theirs.resident_bytes / 4, "a quarter")
+    yield _row("API: memory", rows.MEGABYTES, Figure(ours.resident_bytes), Figure(theirs.resident_bytes), memory)
+    started = Figure(ours.start_seconds), Figure(theirs.start_seconds)
+    yield _row("API: start to first answer", rows.SECONDS, *started, Goal(0.5))
+
+
+def _row(what: str, unit: rows.Unit, ours: Figure, theirs: Figure, goal: Goal) -> Row:
+    return Row(what, unit, ours, Reference("kube-apiserver", theirs), goal)
+
+
+async def _compare(folder: Path, rounds: int) -> tuple[Measured, Measured]:
     """Measure both in turn, so that both see the same noise."""
     binaries = programs.build("etcd", "kube-apiserver", "kube-controller-manager")
     began = time.perf_counter()
@@ -141,8 +164,8 @@ async def compare(folder: Path, rounds: int) -> tuple[Figures, Figures]:
             pids = theirs.process_ids()
             api = [pids["etcd"], pids["kube-apiserver"]]
             return (
-                Figures(seconds[0], _resident([ours.process_id]), ours_started),
-                Figures(seconds[1], _resident(api), theirs_started),
+                Measured(seconds[0], _resident([ours.process_id]), ours_started),
+                Measured(seconds[1], _resident(api), theirs_started),
             )
 
 
@@ -191,10 +214,5 @@ async def _timed(work: Awaitable[Any]) -> float:
     return time.perf_counter() - began
 
 
-def percentile(seconds: Iterable[float], part: int) -> float:
-    """A percentile in milliseconds."""
-    return statistics.quantiles(seconds, n=100, method="inclusive")[part - 1] * 1e3
-
-
 def _resident(process_ids: Iterable[int]) -> float:
-    return sum(process.resident_mib(process_id) for process_id in process_ids)
+    return sum(process.resident_bytes(process_id) for process_id in process_ids)

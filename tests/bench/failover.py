@@ -1,12 +1,16 @@
-"""Measures how long the cloud is disconnected when the leader of two replicas is killed. Prints nothing."""
+"""Section ``failover``: how long the cloud is disconnected when the leader of two replicas is killed."""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from controller.localcloud.server import Cloud
+from tests.bench import rows
+from tests.bench.rows import Goal, Row
+from tests.bench.section import Run
 from tests.cluster import programs
 from tests.cluster.control_plane import PROGRAMS, ControlPlane
 from tests.support.edge_cluster import EdgeCluster
@@ -15,7 +19,18 @@ from tests.support.edge_host import AGENT, EdgeHost, eventually
 PATIENCE_SECONDS = 60.0
 
 
-async def seconds(rounds: int) -> list[float]:
+async def measure(run: Run) -> AsyncGenerator[Row]:
+    """The rows of the section."""
+    what = "leader killed to the other connected"
+    try:
+        taken = await _seconds(run.counts.failovers)
+    except programs.Unavailable as error:
+        yield rows.unmeasured(what, error)
+    else:
+        yield Row(what, rows.SECONDS, rows.median(taken), goal=Goal(15.0))
+
+
+async def _seconds(rounds: int) -> list[float]:
     """The time from each SIGKILL to the other replica's connection. Raises programs.Unavailable."""
     built = programs.build(*PROGRAMS, "kubectl")
     with tempfile.TemporaryDirectory(prefix="edge-failover-") as name, ControlPlane(built, Path(name) / "api") as api:

@@ -1,4 +1,4 @@
-"""Measures the cost of the controller itself, with many Runtimes on an in-memory backend. Prints nothing.
+"""Section ``many``: the cost of the controller itself, with many Runtimes on an in-memory backend.
 
 ``python -m tests.bench.many FOLDER COUNT`` is the measured process: embedded API, kopf, queue and reconciler in one
 process, as on a standalone host. The Runtimes are in its database before the clock starts.
@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,9 @@ from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.result import Result, RuntimeQueue, work_queue
 from controller.runtimes.scope import Scope
-from tests.bench import process
+from tests.bench import process, rows
+from tests.bench.rows import Figure, Goal, Row
+from tests.bench.section import Run
 from tests.support.fake_backend import FakeBackend
 
 NODE, NAMESPACE, INSTALL = "bench", "edge", "install"
@@ -39,33 +42,34 @@ POLL_SECONDS = 0.5
 SETTLE_SECONDS = 10.0  # until kopf's last annotations and the events are written
 
 
-class Figures(NamedTuple):
+class Observed(NamedTuple):
     """``resync_percent`` is of one core, averaged over the time between two resyncs."""
 
     observed_seconds: float
     resync_percent: float
-    resident_mib: float
+    resident_bytes: float
 
 
-async def rows(count: int) -> list[tuple[str, str, str]]:
-    """The table's rows, from a process with ``count`` Runtimes and one without any."""
+async def measure(run: Run) -> AsyncGenerator[Row]:
+    """The rows of the section, from a process with many Runtimes and one without any."""
+    count = run.counts.objects
     none, many = await _measured(0), await _measured(count)
-    each = (many.resident_mib - none.resident_mib) / count * 1024
-    return [
-        (f"{count} Runtimes: start to all observed", "<= 30 s", f"{many.observed_seconds:.1f} s"),
-        (f"{count} Runtimes: a resync that changes nothing", "<= 2 %", f"{many.resync_percent:.2f} % of a core"),
-        (f"{count} Runtimes: memory of each", "", f"{each:.0f} KiB ({none.resident_mib:.0f} MiB without any)"),
-    ]
+    what, each = f"{count:,} Runtimes", (many.resident_bytes - none.resident_bytes) / count
+    observed, resync = Figure(many.observed_seconds), Figure(many.resync_percent)
+    without = f"{rows.MEGABYTES.show(none.resident_bytes)} without any"
+    yield Row(f"{what}: start to all observed", rows.SECONDS, observed, goal=Goal(10.0))
+    yield Row(f"{what}: a resync that changes nothing", rows.CORE, resync, goal=Goal(1.0))
+    yield Row(f"{what}: memory of each", rows.KILOBYTES, Figure(each), goal=Goal(20e3), note=without)
 
 
-async def _measured(count: int) -> Figures:
+async def _measured(count: int) -> Observed:
     with tempfile.TemporaryDirectory(prefix="edge-many-") as folder:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", __name__, folder, str(count), stdout=asyncio.subprocess.PIPE
         )
         output, _ = await child.communicate()
         assert child.returncode == 0, "the measured process failed"
-        return Figures(**json.loads(output))
+        return Observed(**json.loads(output))
 
 
 class _Settled:
@@ -89,7 +93,7 @@ class _Settled:
         return result
 
 
-async def _serve(folder: Path, count: int) -> Figures:
+async def _serve(folder: Path, count: int) -> Observed:
     server = ApiServer(folder, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
     await server.start()
     ours = await asyncio.to_thread(server.credentials, "controller")
@@ -112,7 +116,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     await settled.all.wait()
     observed = time.perf_counter() - began
     await asyncio.sleep(SETTLE_SECONDS)
-    figures = Figures(observed, await _resync_percent(resync, queue), process.resident_mib(os.getpid()))
+    figures = Observed(observed, await _resync_percent(resync, queue), process.resident_bytes(os.getpid()))
     await operator.stop(5)
     await queue.stop(1)
     posting.cancel()

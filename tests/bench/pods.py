@@ -1,9 +1,10 @@
-"""Compares the time from the cloud's command to a Ready pod with ``kubectl create`` of the same pod."""
+"""Section ``pods``: from the cloud's command to a Ready pod, beside ``kubectl create`` of the same pod."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,7 +16,10 @@ from controller.localcloud.server import Cloud
 from controller.machinery import endpoint
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
-from tests.cluster import nodes
+from tests.bench import rows
+from tests.bench.rows import Goal, Reference, Row
+from tests.bench.section import Run
+from tests.cluster import nodes, programs
 from tests.support import image, multus_stub
 from tests.support.edge_cluster import EdgeCluster
 from tests.support.edge_host import AGENT, NAMESPACE, EdgeHost, eventually
@@ -31,7 +35,20 @@ class Creation(NamedTuple):
     raw: list[float]
 
 
-async def creation(rounds: int) -> Creation:
+async def measure(run: Run) -> AsyncGenerator[Row]:
+    """The rows of the section."""
+    what = "create command to Ready pod"
+    try:
+        found = await _creation(run.counts.pods)
+    except programs.Unavailable as error:
+        yield rows.unmeasured(what, error)
+        return
+    raw = rows.median(found.raw)
+    goal = Goal(1.2 * statistics.median(found.raw), "1.2 x kubectl")
+    yield Row(what, rows.SECONDS, rows.median(found.ours), Reference("kubectl create", raw), goal)
+
+
+async def _creation(rounds: int) -> Creation:
     """Create through the controller and with kubectl in turn, so that both see the same noise.
 
     Raises programs.Unavailable.

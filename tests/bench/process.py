@@ -21,11 +21,11 @@ def usage(pid: int) -> Usage:
     return Usage(process.num_fds(), process.num_threads())
 
 
-def resident_mib(pid: int) -> float:
-    """Resident memory of the process and its children, MiB."""
+def resident_bytes(pid: int) -> float:
+    """Resident memory of the process and its children."""
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
-    return float(sum(member.memory_info().rss for member in family)) / 2**20
+    return float(sum(member.memory_info().rss for member in family))
 
 
 async def cpu_percent(pid: int, seconds: float) -> float:

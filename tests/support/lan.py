@@ -15,7 +15,7 @@ from tests.support import ownership
 from tests.support.command import run
 
 PREFIX = "el"
-_INSIDE = "lan0"
+INSIDE = "lan0"
 
 
 class Lan:
@@ -66,29 +66,29 @@ class Lan:
 
     def take(self, address: str) -> str:
         """Let another machine on the LAN take this address; return its MAC address."""
-        run("ip", "-n", self.namespace, "addr", "add", f"{address}/32", "dev", _INSIDE)
-        (link,) = json.loads(run("ip", "-n", self.namespace, "-j", "link", "show", _INSIDE).stdout)
+        run("ip", "-n", self.namespace, "addr", "add", f"{address}/32", "dev", INSIDE)
+        (link,) = json.loads(run("ip", "-n", self.namespace, "-j", "link", "show", INSIDE).stdout)
         return str(link["address"])
 
     def release(self, address: str) -> None:
         """Let that machine release the address."""
-        run("ip", "-n", self.namespace, "addr", "del", f"{address}/32", "dev", _INSIDE)
+        run("ip", "-n", self.namespace, "addr", "del", f"{address}/32", "dev", INSIDE)
 
     def neighbours(self) -> dict[str, str]:
         """Return the MAC addresses that the LAN knows, by address."""
-        known = json.loads(run("ip", "-n", self.namespace, "-j", "neighbour", "show", "dev", _INSIDE).stdout)
+        known = json.loads(run("ip", "-n", self.namespace, "-j", "neighbour", "show", "dev", INSIDE).stdout)
         return {entry["dst"]: entry["lladdr"] for entry in known if "lladdr" in entry}
 
     def speak(self, address: str) -> None:
         """Let that machine send an ARP request for the gateway from this address, as hosts do all the time."""
-        self._inside("arping", "-c", "1", "-w", "1", "-s", address, "-I", _INSIDE, self.address(254))
+        self._inside("arping", "-c", "1", "-w", "1", "-s", address, "-I", INSIDE, self.address(254))
 
     def renumber(self) -> None:
         """Change the LAN's subnet, as when a plant's network is redesigned."""
         former = self.gateway
         self.subnet = ipaddress.IPv4Network((int(self.subnet.network_address) ^ 1 << 21, 24))
-        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", _INSIDE)
-        run("ip", "-n", self.namespace, "addr", "del", f"{former}/24", "dev", _INSIDE)
+        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", INSIDE)
+        run("ip", "-n", self.namespace, "addr", "del", f"{former}/24", "dev", INSIDE)
 
     def set_up(self, *, up: bool) -> None:
         """Set the parent interface down or up, as a person would."""
@@ -96,7 +96,7 @@ class Lan:
 
     def set_carrier(self, *, up: bool) -> None:
         """Unplug or plug the cable: the LAN's end goes down, the parent stays up without a carrier."""
-        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "up" if up else "down")
+        run("ip", "-n", self.namespace, "link", "set", INSIDE, "up" if up else "down")
 
     def rename(self, old: str, new: str) -> None:
         """Rename the parent interface."""
@@ -108,13 +108,13 @@ class Lan:
 
     def mac_of(self, address: str, *, seconds: int = 5) -> str | None:
         """Return the lower-case MAC address that answers ARP for the address, None without an answer."""
-        answer = self._inside("arping", "-f", "-w", str(seconds), "-I", _INSIDE, address).stdout
+        answer = self._inside("arping", "-f", "-w", str(seconds), "-I", INSIDE, address).stdout
         found = re.search(r"\[([0-9A-Fa-f:]{17})\]", answer)
         return found[1].lower() if found else None
 
     def macs_of(self, address: str) -> set[str]:
         """Return all MAC addresses that answer ARP for the address."""
-        answers = self._inside("arping", "-b", "-c", "2", "-w", "3", "-I", _INSIDE, address).stdout
+        answers = self._inside("arping", "-b", "-c", "2", "-w", "3", "-I", INSIDE, address).stdout
         return {found.lower() for found in re.findall(r"\[([0-9A-Fa-f:]{17})\]", answers)}
 
     def second_parent(self) -> str:
@@ -123,14 +123,14 @@ class Lan:
         run("ip", "link", "add", name, "type", "veth", "peer", "name", ports[1], "netns", self.namespace)
         self._more.append(name)
         # A bridge replaces the cable's end and takes its name.
-        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "down")
-        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "name", ports[0])
+        run("ip", "-n", self.namespace, "link", "set", INSIDE, "down")
+        run("ip", "-n", self.namespace, "link", "set", INSIDE, "name", ports[0])
         run("ip", "-n", self.namespace, "addr", "flush", "dev", ports[0])
-        run("ip", "-n", self.namespace, "link", "add", _INSIDE, "type", "bridge")
+        run("ip", "-n", self.namespace, "link", "add", INSIDE, "type", "bridge")
         for port in ports:
-            run("ip", "-n", self.namespace, "link", "set", port, "master", _INSIDE, "up")
-        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", _INSIDE)
-        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "up")
+            run("ip", "-n", self.namespace, "link", "set", port, "master", INSIDE, "up")
+        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", INSIDE)
+        run("ip", "-n", self.namespace, "link", "set", INSIDE, "up")
         run("ip", "link", "set", name, "up")
         return name
 
@@ -141,12 +141,12 @@ class Lan:
         _remove(self.parent)
 
     def _connect(self) -> None:
-        run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
+        run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", INSIDE, "netns", self.namespace)
 
     def _configure(self) -> None:
         run("ip", "link", "set", self.parent, "up")
-        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", _INSIDE)
-        for link in (_INSIDE, "lo"):
+        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", INSIDE)
+        for link in (INSIDE, "lo"):
             run("ip", "-n", self.namespace, "link", "set", link, "up")
 
     def _inside(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Compares our DHCP client with udhcpc on the same LAN, and measures the cost of fifty leases."""
+"""Section ``dhcp``: our DHCP client beside udhcpc on the same LAN, and the cost of many leases."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-import psutil
-
 from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
-from tests.bench import process
+from tests.bench import process, rows
+from tests.bench.rows import Figure, Goal, Reference, Row
+from tests.bench.section import Run
 from tests.support.bare_container import BareContainer
 from tests.support.command import run
 from tests.support.dhcp_server import DhcpServer
 from tests.support.lan import Lan
 
-LEASES = 50
 _SCRIPT = """#!/bin/sh
 [ "$1" = bound ] || exit 0
 ip addr add "$ip/$mask" dev "$interface"
 """
 
-Row = tuple[str, str, str]
+
+async def measure(run: Run) -> AsyncGenerator[Row]:
+    """The rows of the section."""
+    yield await asyncio.to_thread(_beside_udhcpc, run.counts.rounds)
+    async for row in _many(run.counts.leased, run.counts.leased_seconds):
+        yield row
 
 
-def ours_and_udhcpc(rounds: int) -> list[Row]:
+def _beside_udhcpc(rounds: int) -> Row:
     """The time until a leased address answers a ping: our client and udhcpc, in turn, in bare namespaces."""
     with Lan() as lan, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -40,33 +44,32 @@ def ours_and_udhcpc(rounds: int) -> list[Row]:
             for number in range(rounds):
                 ours.append(_timed(lan, f"02:ab:00:01:00:{number:02x}", lambda each: _lease(each, folder)))
                 theirs.append(_timed(lan, f"02:ab:00:02:00:{number:02x}", lambda each: _udhcpc(each, script)))
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    return [
-        ("udhcpc: link to leased address that answers", "", _shown(theirs)),
-        ("DHCP: link to leased address that answers", "p50 <= 2500 ms", _shown(ours)),
-        ("... as a multiple of udhcpc", "<= 1.3", f"{ratio:.2f}"),
-    ]
+    return Row(
+        "DHCP: link to leased address that answers",
+        rows.MILLISECONDS,
+        rows.median(ours),
+        Reference("udhcpc", rows.median(theirs)),
+        Goal(1.3 * statistics.median(theirs), "1.3 x udhcpc"),
+    )
 
 
-async def many(seconds: float) -> list[Row]:
-    """CPU and memory of fifty leases that are renewed every minute."""
+async def _many(count: int, seconds: float) -> AsyncGenerator[Row]:
+    """CPU and memory of many leases that are renewed every minute."""
     with Lan() as lan, tempfile.TemporaryDirectory() as name, DhcpServer(lan, Path(name), first=20, last=250):
         manager = LeaseManager(Path(name) / "leases")
-        containers = [BareContainer(lan, f"02:ab:00:03:00:{number:02x}") for number in range(LEASES)]
-        before = _resident_mib()
+        containers = [BareContainer(lan, f"02:ab:00:03:00:{number:02x}") for number in range(count)]
+        before = process.resident_bytes(os.getpid())
         try:
             for number, container in enumerate(containers):
                 await manager.keep(LeaseKey("edge", f"plc-{number}", "lan0"), container.link, container.client)
             cpu = await process.cpu_percent(os.getpid(), seconds)
-            after = _resident_mib()
+            memory = process.resident_bytes(os.getpid()) - before
         finally:
             manager.close()
             for container in containers:
                 container.end()
-    return [
-        (f"CPU of {LEASES} leases, renewed every minute", "<= 1 %", f"{cpu:.2f} % of a core"),
-        (f"memory of {LEASES} leases", "<= 25 MB", f"{after - before:.1f} MiB"),
-    ]
+    yield Row(f"CPU of {count} leases, renewed every minute", rows.CORE, Figure(cpu), goal=Goal(1.0))
+    yield Row(f"memory of {count} leases", rows.MEGABYTES, Figure(memory), goal=Goal(25e6))
 
 
 def _timed(lan: Lan, mac: str, lease: Callable[[BareContainer], str]) -> float:
@@ -101,12 +104,3 @@ def _udhcpc(container: BareContainer, script: Path) -> str:
     run("nsenter", "-t", pid, "-n", "busybox", "udhcpc", "-f", "-n", "-q", "-i", "lan0", "-s", str(script))
     shown = run("nsenter", "-t", pid, "-n", "ip", "-4", "-o", "addr", "show", "dev", "lan0").stdout
     return shown.split()[3].split("/")[0]
-
-
-def _resident_mib() -> float:
-    return float(psutil.Process().memory_info().rss) / 2**20
-
-
-def _shown(seconds: list[float]) -> str:
-    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
-    return f"{middle * 1e3:.1f} ms (min {low * 1e3:.1f}, max {high * 1e3:.1f}, n {len(seconds)})"
