@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,20 +115,26 @@ class Rows:
         # After the writing connection: the last one to close deletes the log unless it is read-only.
         self._wal_keeper.close()
 
-    def insert(self, row: Row, urgency: Urgency = Urgency.ORDINARY) -> None:
-        """Write one revision; durable when this returns."""
+    def admit(self, rows: Sequence[Row], urgency: Urgency) -> None:
+        """Raise errors.DiskFullError if the disk is too full for the last of these rows, after the others."""
         # Before SQLite tries: an ordinary write would succeed at first, in the pages that deletions need later.
-        self.reserve.admit(len(row.text.encode()), urgency)
-        values = (row.revision, *row.key, row.deleted, row.text)
+        self.reserve.admit(sum(len(row.text.encode()) for row in rows), urgency)
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Write revisions, all or none; durable when this returns."""
         try:
-            self._connection.execute(INSERT, values)
+            self._insert(rows)
         except sqlite3.OperationalError as error:
             # With a quota, SQLite reports an I/O error instead of a full disk.
             if not (sqlite_errors.is_full(error) or sqlite_errors.may_be_space(error)):
                 raise
             # Restart the log from its beginning: that space is allocated already.
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
-            self._connection.execute(INSERT, values)
+            self._insert(rows)
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        with self._transaction():
+            self._connection.executemany(INSERT, [(row.revision, *row.key, row.deleted, row.text) for row in rows])
 
     def as_of(self, revision: int, resource: str = "", namespace: str = "") -> list[Row]:
         """The objects that existed at a revision, in order; "" means all resources or namespaces."""

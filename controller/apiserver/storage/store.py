@@ -1,7 +1,8 @@
 """The store of the embedded API: revisions on disk, current objects in memory, changes pushed to watchers.
 
-A write is on disk before it becomes visible; then the index and the watchers see it, in revision order. SQLite runs in
-its own thread, and so does the work that computes a new object: it may take a second. Knows no kinds.
+A write is on disk before it becomes visible; then the index and the watchers see it, in revision order. Writes that
+arrive while others are flushed to disk share the next flush. SQLite runs in its own thread, and so does the work that
+computes a new object: it may take a second. Knows no kinds.
 """
 
 from __future__ import annotations
@@ -9,73 +10,35 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from controller import errors
-from controller.apiserver.equality import identical
 from controller.apiserver.storage import reserve, sqlite_errors
-from controller.apiserver.storage.reserve import Urgency
+from controller.apiserver.storage.groups import UNCHANGED, Change, Committed, Group, Object, Transaction
 from controller.apiserver.storage.rows import Key, Row, Rows
 from controller.disk import Disk
 
-Object = dict[str, Any]
 T = TypeVar("T")
+Work = Callable[[Transaction], T]
 
 HISTORY = 2000  # revisions that a watch or a continued list can go back
 SHORT_HISTORY = 100  # the same while the disk is full: the space of older rows is needed for writes
-UNCHANGED = "UNCHANGED"
+GROUP_LIMIT = 64  # requests in one commit, whose objects wait in memory for it
 SUBSCRIBER_LIMIT = 1000  # events by which a watcher may lag before it is dropped
 
-__all__ = ["Change", "Key", "Store", "Subscription", "Transaction"]
+__all__ = ["UNCHANGED", "Change", "Key", "Object", "Store", "Subscription", "Transaction"]
 
 
-class Change(NamedTuple):
-    """One committed write. ``before`` is the object it replaced; None if the object is new."""
+class _Queued(NamedTuple):
+    """Writes of one request, all or none of which take effect, and the future with their results."""
 
-    revision: int
-    key: Key
-    type: str  # ADDED, MODIFIED or DELETED; UNCHANGED if there was nothing to write
-    object: Object
-    before: Object | None
-
-
-class Transaction:
-    """One write of one object, in the store's thread: all other writes wait until it ends."""
-
-    def __init__(self, key: Key, current: Object | None, revision: int, rows: Rows) -> None:
-        """``revision`` is the one that a commit creates."""
-        self.current = current  # must not be changed
-        self.done: Change | None = None
-        self._key = key
-        self._revision = revision
-        self._rows = rows
-
-    def commit(self, after: Object | None, urgency: Urgency = Urgency.ORDINARY, *, dry: bool = False) -> Change:
-        """Replace the object; None deletes it. Writes nothing if it is unchanged or with ``dry``. Call at most once.
-
-        ``urgency`` decides whether the write may use the reserve on a full disk. Raises sqlite3.Error and OSError.
-        """
-        self.done = self._change(after)
-        # An unchanged write creates no revision, as in Kubernetes: clients
-        # that repeat a status must not wake every watcher.
-        if self.done.type != UNCHANGED and not dry:
-            self.done = self.done._replace(revision=self._revision, object=_at(self._revision, self.done.object))
-            text = json.dumps(self.done.object, separators=(",", ":"))
-            self._rows.insert(Row(self._revision, self._key, after is None, text), urgency)
-        return self.done
-
-    def _change(self, after: Object | None) -> Change:
-        """The change before it is written: at the revision before it."""
-        before = self.current
-        item = before if after is None else after
-        if item is None:
-            raise ValueError("an object that does not exist cannot be deleted")
-        kind = "DELETED" if after is None else "ADDED" if before is None else "MODIFIED"
-        return Change(self._revision - 1, self._key, UNCHANGED if identical(after, before) else kind, item, before)
+    writes: Sequence[tuple[Key, Work[Any]]]
+    done: asyncio.Future[list[Any]]
 
 
 class Subscription:
@@ -105,9 +68,8 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._listeners: list[Callable[[Change], None]] = []
-        # The event loop holds only weak references to tasks; a write whose caller is gone could be collected.
-        self._writes: set[asyncio.Task[Any]] = set()
-        self._lock = asyncio.Lock()
+        self._queue: deque[_Queued] = deque()
+        self._committer: asyncio.Task[None] | None = None
         self.revision = 0
         self.last_write_ok = True  # False after a failed access to the file, until a write succeeds
 
@@ -139,7 +101,8 @@ class Store:
 
     async def close(self) -> None:
         """Finish pending writes and close the file."""
-        await asyncio.gather(*self._writes, return_exceptions=True)
+        if self._committer is not None:
+            await self._committer
         await asyncio.get_running_loop().run_in_executor(self._thread, self._rows.close)
         self._thread.shutdown(wait=False)
 
@@ -174,18 +137,26 @@ class Store:
         found = await self._call(lambda: [_change(row) for row in self._rows.changes(since, until, resource)])
         return found if self._knows(since) else None
 
-    async def write(self, key: Key, work: Callable[[Transaction], T]) -> T:
+    async def write(self, key: Key, work: Work[T]) -> T:
         """Call ``work`` with a transaction on the object and return its result once the commit is visible.
 
-        Runs in the store's thread and blocks other writes; exceptions of ``work`` propagate. Raises
-        errors.DiskFullError, and errors.ApiUnavailableError if the disk fails. Cancelling the caller does not cancel
-        the write.
+        Runs in the store's thread, after all writes before it; exceptions of ``work`` propagate. It may be called
+        again, so it must not change anything else. Raises errors.DiskFullError, and errors.ApiUnavailableError if the
+        disk fails. Cancelling the caller does not cancel the write.
         """
-        # A task of its own: a client that disconnects must not leave a row on disk that memory and watchers lack.
-        task = asyncio.create_task(self._write(key, work))
-        self._writes.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        (result,) = await self.write_together([(key, work)])
+        return result
+
+    async def write_together(self, writes: Sequence[tuple[Key, Work[T]]]) -> list[T]:
+        """As ``write``, for several writes of which all or none take effect, also after a crash; each sees the last."""
+        queued = _Queued(writes, asyncio.get_running_loop().create_future())
+        # A cancelled caller does not retrieve a failure, and asyncio would log it.
+        queued.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._queue.append(queued)
+        if self._committer is None:
+            self._committer = asyncio.create_task(self._commit_queued())
+        # Shielded: a client that disconnects must not leave a row on disk that memory and watchers lack.
+        return await asyncio.shield(queued.done)
 
     def subscribe(self) -> Subscription:
         """Return a subscription that receives every change from now on."""
@@ -222,20 +193,35 @@ class Store:
     def _knows(self, revision: int) -> bool:
         return self._rows.floor <= revision <= self.revision
 
-    async def _write(self, key: Key, work: Callable[[Transaction], T]) -> T:
-        async with self._lock:
-            # Under the lock until it is published: the next transaction must
-            # see this object and take the next revision.
-            transaction = Transaction(key, self.get(key), self.revision + 1, self._rows)
-            result = await self._call(partial(work, transaction))
-            if transaction.done is not None and transaction.done.revision > self.revision:
-                self._publish(transaction.done)
-            return result
+    async def _commit_queued(self) -> None:
+        try:
+            while self._queue:
+                await self._commit([self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))])
+        finally:
+            self._committer = None
 
-    def _ended(self, write: asyncio.Task[Any]) -> None:
-        self._writes.discard(write)
-        if not write.cancelled():
-            write.exception()  # a cancelled caller does not retrieve it, and asyncio would log it
+    async def _commit(self, group: Sequence[_Queued]) -> None:
+        """Commit a group and publish it. Until then no other write begins, as it must see these objects."""
+        work = self._call(partial(self._run, [queued.writes for queued in group]))
+        (committed,) = await asyncio.gather(work, return_exceptions=True)
+        if not isinstance(committed, BaseException):
+            for change in committed.changes:
+                self._publish(change)
+            for queued, outcome in zip(group, committed.outcomes, strict=True):
+                outcome.resolve(queued.done)
+        elif len(group) == 1:
+            group[0].done.set_exception(committed)
+        else:
+            # A full disk accepts some writes and refuses others, and each caller must learn what happened to its own.
+            for queued in group:
+                await self._commit([queued])
+
+    def _run(self, requests: Sequence[Sequence[tuple[Key, Work[Any]]]]) -> Committed:
+        """Run the writes of a group in the store's thread; what they changed is on disk when this returns."""
+        group = Group(self.get, self.revision, self._rows)
+        outcomes = [group.run(writes) for writes in requests]
+        group.commit()
+        return Committed(group.changes, outcomes)
 
     def _publish(self, done: Change) -> None:
         # The index before the listeners: what they read from the store must contain the change.
@@ -268,11 +254,6 @@ class Store:
                 code=503,
                 reason="ServiceUnavailable",
             ) from error
-
-
-def _at(revision: int, item: Object) -> Object:
-    # Copied, never changed in place: watchers and readers in other threads hold stored objects without a lock.
-    return {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
 
 
 def _change(row: Row) -> Change:

@@ -93,7 +93,7 @@ class Verbs:
     def _create_from(self, ref: ResourceRef, body: Any, options: WriteOptions, write: Transaction) -> Written:
         typed, warnings = admission.decode(ref.resource, body, options)
         # The order of kube-apiserver decides which fault is reported: namespace, validation, then a name that is taken.
-        self._check_accepts_objects(ref)
+        _check_accepts_objects(ref, write)
         typed["metadata"]["name"] = ref.name
         item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
         if write.current is not None:
@@ -136,7 +136,7 @@ class Verbs:
         live = shown(resource, current) if current else {}
         merged, owned = _merged(ref, live, config, options)
         if current is None:
-            self._check_accepts_objects(ref)
+            _check_accepts_objects(ref, write)
             item = strategy.prepare_create(resource, merged, ref.namespace, options)
         else:
             item = strategy.prepare_replacement(resource, current, merged, options)
@@ -161,23 +161,6 @@ class Verbs:
             return []
         return advise(written, self._store.select(ref.resource.key, ""))
 
-    def _check_accepts_objects(self, ref: ResourceRef) -> None:
-        """Raise failures.Failure unless the resource and the namespace accept new objects."""
-        if ref.resource.terminating:
-            why = "create not allowed while custom resource definition is terminating"
-            raise failures.Failure(405, "MethodNotAllowed", why)
-        if not ref.resource.namespaced:
-            return
-        # Within the transaction: a create under way must not add to a namespace whose deletion has begun.
-        found = self._store.get(ResourceRef(NAMESPACES, "", ref.namespace).key)
-        if found is None:
-            raise failures.not_found(NAMESPACES, ref.namespace)
-        if "deletionTimestamp" in found["metadata"]:
-            message = f"namespace {ref.namespace} is being terminated"
-            why = f"unable to create new content in namespace {ref.namespace} because it is being terminated"
-            cause = Cause("NamespaceTerminating", message, "metadata.namespace")
-            raise failures.forbidden(ref.resource, ref.name, why, cause)
-
 
 def _replace(ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions, write: Transaction) -> Written:
     """Read, change (e.g. patch), admit, commit."""
@@ -196,6 +179,24 @@ def _mark_deleted(ref: ResourceRef, request: Deletion, options: WriteOptions, wr
 
 def _release(ref: ResourceRef, without: Callable[[Object], Object], write: Transaction) -> Written:
     return _commit(write, ref.resource, without(_existing(ref, write)), WriteOptions())
+
+
+def _check_accepts_objects(ref: ResourceRef, write: Transaction) -> None:
+    """Raise failures.Failure unless the resource and the namespace accept new objects."""
+    if ref.resource.terminating:
+        why = "create not allowed while custom resource definition is terminating"
+        raise failures.Failure(405, "MethodNotAllowed", why)
+    if not ref.resource.namespaced:
+        return
+    # Within the transaction: a create under way must not add to a namespace whose deletion has begun.
+    found = write.get(ResourceRef(NAMESPACES, "", ref.namespace).key)
+    if found is None:
+        raise failures.not_found(NAMESPACES, ref.namespace)
+    if "deletionTimestamp" in found["metadata"]:
+        message = f"namespace {ref.namespace} is being terminated"
+        why = f"unable to create new content in namespace {ref.namespace} because it is being terminated"
+        cause = Cause("NamespaceTerminating", message, "metadata.namespace")
+        raise failures.forbidden(ref.resource, ref.name, why, cause)
 
 
 def _existing(ref: ResourceRef, write: Transaction) -> Object:

@@ -38,10 +38,10 @@ def database_of_0_1(path: Path) -> None:
     for number, answer in enumerate(answers, 1):
         name = f"c{number}"
         text = json.dumps(command(name, answer))
-        rows.insert(Row(number, Key(RESOURCE, "edge", name), deleted=False, text=text))
+        rows.insert([Row(number, Key(RESOURCE, "edge", name), deleted=False, text=text)])
     for number in range(1, 11):
         key = Key(RESOURCE, "edge", f"c{number}")
-        rows.insert(Row(100 + number, key, deleted=True, text=json.dumps(command(f"c{number}", stored_answer()))))
+        rows.insert([Row(100 + number, key, deleted=True, text=json.dumps(command(f"c{number}", stored_answer())))])
     rows.compact(105)
     rows.close()
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +250,79 @@ async def test_every_acknowledged_write_survives_kill_9(tmp_path: Path, attempt:
     stored = {json.loads(text)["metadata"]["name"] for (text,) in rows}
     assert {name for _, name in whole} <= stored
     assert revisions == sorted(set(revisions))
+
+
+async def test_writes_that_arrive_together_share_one_flush_to_disk(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    insert = rows.Rows.insert
+
+    def count(self: rows.Rows, revisions: Sequence[rows.Row]) -> None:
+        flushed.append(len(revisions))
+        insert(self, revisions)
+
+    monkeypatch.setattr(rows.Rows, "insert", count)
+    done = await asyncio.gather(*(put(store, f"thing-{number}") for number in range(10)))
+    assert flushed == [10]
+    first = done[0].revision
+    assert [change.revision for change in done] == list(range(first, first + 10))
+
+
+async def test_a_write_sees_those_before_it_in_the_same_group(store: Store) -> None:
+    created, changed, deleted = await asyncio.gather(
+        put(store, "one", value=1),
+        put(store, "one", value=2),
+        store.write(key("one"), lambda write: write.commit(None)),
+    )
+    assert [change.type for change in (created, changed, deleted)] == ["ADDED", "MODIFIED", "DELETED"]
+    assert changed.before == created.object
+    assert store.get(key("one")) is None
+
+
+async def test_a_write_that_fails_does_not_fail_others_of_its_group(store: Store) -> None:
+    outcomes = await asyncio.gather(
+        put(store, "one"),
+        store.write(key("none"), lambda write: write.commit(None)),
+        put(store, "two"),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [Change, ValueError, Change]
+    assert [item["metadata"]["name"] for item in store.select("things", "")] == ["one", "two"]
+
+
+async def test_of_writes_that_belong_together_all_or_none_take_effect(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be deleted"):
+        await store.write_together(
+            [
+                (key("one"), lambda write: write.commit(thing("one"))),
+                (key("none"), lambda write: write.commit(None)),
+            ]
+        )
+    both = [
+        (key("two"), lambda write: write.commit(thing("two"))),
+        (key("two"), lambda write: write.commit({**thing("two"), "seen": write.current is not None})),
+    ]
+    created, changed = await store.write_together(both)
+    again = await reopened(tmp_path / "objects.db")
+    assert again.select("things", "") == [changed.object]
+    assert (created.type, changed.type, changed.object["seen"]) == ("ADDED", "MODIFIED", True)
+    await again.close()
+
+
+async def test_if_a_group_cannot_be_written_each_request_is_tried_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = rows.Rows.insert
+
+    def refuse(self: rows.Rows, revisions: Sequence[rows.Row]) -> None:
+        if any(revision.key.name == "large" for revision in revisions):
+            raise sqlite3.OperationalError("database or disk is full")
+        insert(self, revisions)
+
+    monkeypatch.setattr(rows.Rows, "insert", refuse)
+    outcomes = await asyncio.gather(
+        put(store, "small"), put(store, "large"), put(store, "other"), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [Change, errors.ApiUnavailableError, Change]
+    assert [item["metadata"]["name"] for item in store.select("things", "")] == ["other", "small"]
