@@ -42,10 +42,13 @@ def labels(text: str) -> Predicate:
 
 def fields(text: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
     """The predicate of a field selector over the supported fields of a kind. Raises SelectorError."""
-    terms = [term for term in TERM.findall(text) if term.strip()]
-    _check_count(terms)
-    tests = [_field_term(term, supported) for term in terms]
+    tests = [_field_test(*term, supported) for term in _field_terms(text)]
     return lambda item: all(test(item) for test in tests)
+
+
+def equalities(text: str) -> dict[str, str]:
+    """The values that a field selector requires, by field. Raises SelectorError."""
+    return {name: value for name, sign, value in _field_terms(text) if sign != "!="}
 
 
 class _Parser:
@@ -144,18 +147,28 @@ def _checked(key: str, value: str) -> str:
     return value
 
 
-def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
+def _field_terms(text: str) -> list[tuple[str, str, str]]:
+    """The field, the operator and the value of each term."""
+    terms = [term for term in TERM.findall(text) if term.strip()]
+    _check_count(terms)
+    return [_field_term(term) for term in terms]
+
+
+def _field_term(term: str) -> tuple[str, str, str]:
     sign = SIGN.search(term)
     if sign is None:
         raise SelectorError(f"invalid selector: '{term}'; can't understand '{term}'")
-    name, text = term[: sign.start()].strip(), term[sign.end() :]
+    text = term[sign.end() :]
     # An escape that is none is refused, as in Kubernetes, instead of selecting objects that nobody meant.
     if "\\" in ESCAPED.sub("", text):
         raise SelectorError(f"invalid field selector: invalid escape sequence in '{text}'")
-    value = ESCAPED.sub(r"\1", text)
+    return term[: sign.start()].strip(), sign[0], ESCAPED.sub(r"\1", text)
+
+
+def _field_test(name: str, sign: str, value: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
     if name not in supported:
         raise SelectorError(_not_supported(name, supported))
-    read, wanted = supported[name], sign[0] != "!="
+    read, wanted = supported[name], sign != "!="
     return lambda item: (read(item) == value) == wanted
 
 

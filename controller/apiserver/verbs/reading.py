@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.apiserver import failures
-from controller.apiserver.kinds.resources import Resource, Selectable
-from controller.apiserver.objects import selectors, tables
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.objects import selectors
 from controller.apiserver.objects.request_options import NOW, Continue, ListOptions
 from controller.apiserver.storage.store import Store
+from controller.apiserver.verbs.field_index import FieldIndexes, reader
 from controller.apiserver.verbs.writing import ResourceRef
 
 Object = dict[str, Any]
@@ -20,6 +21,7 @@ class Reading:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._indexes = FieldIndexes(store)
 
     def get(self, ref: ResourceRef, least: int = 0) -> Object:
         """Get one object, at least as new as revision ``least``."""
@@ -59,7 +61,7 @@ class Reading:
 
     async def _as_of(self, ref: ResourceRef, revision: int, options: ListOptions) -> list[Object]:
         if revision == self._store.revision:
-            return self._store.select(ref.resource.key, ref.namespace)
+            return self._indexes.select(ref.resource, ref.namespace, selectors.equalities(options.field))
         items = await self._store.select_at(revision, ref.resource.key, ref.namespace)
         # As in Kubernetes, the client may go on at the current revision if it accepts an inconsistent list.
         if items is None and options.start:
@@ -75,22 +77,12 @@ def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], 
         "metadata.name": lambda item: str(item["metadata"]["name"]),
         "metadata.namespace": lambda item: str(item["metadata"].get("namespace", "")),
     }
-    readers |= {field.name: _reader(field) for field in resource.selectable}
+    readers |= {field.name: reader(field) for field in resource.selectable}
     try:
         by_label, by_field = selectors.labels(label), selectors.fields(field, readers)
     except selectors.SelectorError as error:
         raise failures.bad_request(str(error)) from error
     return lambda item: by_label(item) and by_field(item)
-
-
-def _reader(field: Selectable) -> Callable[[Object], str]:
-    paths = field.paths or (field.name,)
-
-    def read(item: Object) -> str:
-        value = next((found for path in paths for found in tables.read(item, "." + path) if found != ""), field.absent)
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
-    return read
 
 
 def _position_of(item: Object) -> tuple[str, str]:

@@ -50,6 +50,10 @@ def test_an_invalid_escape_is_refused(text: str) -> None:
         selectors.fields(text, SUPPORTED)
 
 
+def test_the_values_that_a_field_selector_requires_are_known() -> None:
+    assert selectors.equalities(r"a=1, b==x\,y,c!=3") == {"a": "1", "b": "x,y"}
+
+
 def test_the_number_of_requirements_is_limited() -> None:
     for text in (",".join(["!x"] * selectors.REQUIREMENTS), "a" + " " * LINE, " " * LINE):
         assert selectors.labels(text)(ITEM)
