@@ -22,7 +22,6 @@ from controller.manager import embedded_api
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics
 from controller.node_api.node import NodeDirectory
-from controller.nodes.cluster.installation_config import InstallationConfig
 from controller.nodes.link_status import LinkStatus
 from controller.settings import Settings
 from controller.state import State
@@ -143,6 +142,8 @@ async def in_cluster(
     settings: Settings, state: State, stack: AsyncExitStack, variables: Mapping[str, str], shutdown: Shutdown
 ) -> Installation | None:
     """Use a cluster's API, waiting until it answers; None if stopped before. Raises errors.SettingError."""
+    from controller.nodes.cluster.installation_config import InstallationConfig  # noqa: PLC0415 - not standalone
+
     endpoint = await _unless_stopped(from_cluster(variables), shutdown)  # a plugin may take its time
     if endpoint is None:
         return None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from controller import __version__, boottime, listening
+from controller import __version__, boottime
 from controller.api import kinds, reasons
-from controller.api.edgenodes import NodeApi
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.parts import HostServices
 from controller.devices.serial import Roots, SerialDevices
@@ -32,10 +29,6 @@ from controller.network.dhcp.lease_manager import LeaseManager
 from controller.network.interface_passthrough import InterfacePassthrough
 from controller.network.interfaces import HostInterfaces
 from controller.nodes import disks
-from controller.nodes.cluster import certificate
-from controller.nodes.cluster.node_authorizer import NodeAuthorizer
-from controller.nodes.cluster.node_lease import NodeLease
-from controller.nodes.cluster.node_server import NodeServer
 from controller.nodes.container_tracker import ContainerTracker
 from controller.nodes.disks import Disks
 from controller.nodes.edgenode_status import EdgeNodePublisher, Sources
@@ -49,10 +42,9 @@ from controller.runtimes.scope import Scope
 from controller.state import LEASES, METRICS, PASSTHROUGH
 
 if TYPE_CHECKING:
-    from controller.nodes.pod_containers import PodContainers
+    from controller.manager.node_agent import NodeAgent
 
 SAMPLER_SECONDS = 60.0  # time without a heartbeat after which a loop counts as stuck
-LEASE_SECONDS = 60.0
 
 
 class Host:
@@ -105,15 +97,6 @@ class Host:
             self.passthrough.interfaces,
             lambda: self.devices.current,
         )
-
-
-@dataclass(frozen=True)
-class NodeAgent:
-    """What a node needs in a cluster only. ``address`` is where the leader queries it, for the EdgeNode."""
-
-    lease: NodeLease
-    pods: PodContainers
-    address: NodeApi
 
 
 class Node:
@@ -211,26 +194,9 @@ async def build(environment: Environment) -> Node:
     """Build the role; nothing is reconciled yet. Raises errors.SettingError."""
     host = Host(environment)
     await host.open(environment.stack)
-    agent = None if environment.installation.embedded else await _start_agent(environment, host.local)
+    agent = None
+    if not environment.installation.embedded:
+        from controller.manager import node_agent  # noqa: PLC0415 - only a cluster has other nodes
+
+        agent = await node_agent.start(environment, host.local)
     return Node(environment, host, agent)
-
-
-async def _start_agent(environment: Environment, node: LocalNode) -> NodeAgent:
-    """Start answering the leader's queries. Raises errors.SettingError."""
-    from controller.nodes.pod_containers import PodContainers  # noqa: PLC0415 - only a cluster has pods
-
-    installation = environment.installation
-    api, name, listen = installation.api, installation.node_name, installation.settings.node_listen
-    own = await asyncio.to_thread(certificate.make)
-    server = NodeServer(listen.host, listen.port, own.context, NodeAuthorizer(api, name), node, api, name)
-    # Listen first: with port 0 the EdgeNode's URL needs the port that the kernel chose.
-    await server.start()
-    environment.stack.push_async_callback(server.stop)
-    beat = environment.beat("the node's Lease", LEASE_SECONDS)
-    # In a thread, as it may resolve a name.
-    host = await asyncio.to_thread(listening.host_from_elsewhere, listen.host, installation.endpoint.url)
-    return NodeAgent(
-        NodeLease(api, installation.settings.namespace, name, beat),
-        PodContainers(api, installation.install_id, name),
-        NodeApi(url=listening.https_url(host, server.port), certificate=own.pem),
-    )

@@ -6,8 +6,6 @@ one process at a time, the leader. The module of a role is imported only where t
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -17,14 +15,8 @@ from controller.disk import Disk
 from controller.machinery.supervisor import Supervisor
 from controller.manager.environment import Environment, Nodes, Run
 from controller.metrics.server import Check
-from controller.nodes.cluster.cloud_status_publisher import CloudStatusPublisher
-from controller.nodes.cluster.directory import ClusterNodeDirectory
-from controller.nodes.cluster.node_lifecycle import NodeLifecycle
-from controller.nodes.cluster.scheduler import Scheduler
 from controller.nodes.single_node import SingleNode
 from controller.settings import Settings
-
-FIRST_READING_SECONDS = 1.0
 
 Lifetime = Literal["process", "term"]  # a term as leader
 
@@ -86,21 +78,17 @@ async def _node(environment: Environment) -> Part:
 
 async def _leader(environment: Environment) -> Part:
     """The duties of a cluster's leader, whichever other roles it has."""
-    api, settings = environment.installation.api, environment.installation.settings
-    directory = ClusterNodeDirectory(api, settings.node_token, pods="pods" in settings.roles)
-    environment.stack.push_async_callback(directory.close)
-    # The first heartbeat needs the sums of the nodes, but a node that does not answer must not delay the link.
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(directory.refresh(), FIRST_READING_SECONDS)
-    scheduler = Scheduler(api, directory)
+    from controller.manager import leader  # noqa: PLC0415 - see the module's docstring
+
+    made = await leader.build(environment)
     return Part(
         controllers={
-            "the node directory": directory.controller.run,
-            "the node lifecycle": NodeLifecycle(api, settings.namespace).controller.run,
-            "the scheduler": scheduler.controller.run,
-            "the Runtimes without a node": scheduler.follow,
+            "the node directory": made.directory.controller.run,
+            "the node lifecycle": made.lifecycle.controller.run,
+            "the scheduler": made.scheduler.controller.run,
+            "the Runtimes without a node": made.scheduler.follow,
         },
-        nodes=Nodes(directory, lambda: directory.reading.host),
+        nodes=Nodes(made.directory, lambda: made.directory.reading.host),
     )
 
 
@@ -125,8 +113,9 @@ async def _link(environment: Environment) -> Part:
         controllers |= {"the orchestrator's deletion": made.retirement.resume, "the cloud link": made.link.run}
     # On a standalone host the node role publishes the state of the link in its EdgeNode.
     if not environment.installation.embedded:
-        publisher = CloudStatusPublisher(environment.installation.api, environment.link_status.current)
-        environment.link_status.on_change(publisher.controller.trigger)
+        from controller.manager import leader  # noqa: PLC0415 - see the module's docstring
+
+        publisher = leader.cloud_status_publisher(environment)
         controllers["the cloud status publisher"] = publisher.controller.run
     return Part(controllers, stop=made.stop)
 

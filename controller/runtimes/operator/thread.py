@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -37,19 +36,8 @@ Serve = Callable[[Endpoint, Reconcile, str, str], Coroutine[Any, Any, None]]
 
 
 def load_kopf() -> Serve:
-    """Import kopf, which takes half a second, and return its operator.
-
-    kopf loads other Kubernetes clients where they are installed, which takes up to 33 MB: they are hidden from it. It
-    uses them only to log in, for which handlers.py has a handler of its own.
-    """
-    hidden = [name for name in ("kubernetes", "kubernetes_asyncio", "pykube") if name not in sys.modules]
-    # An entry of None makes an import fail as if the package was not installed.
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        serve: Serve = importlib.import_module("controller.runtimes.operator.kopf_operator").serve
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+    """Import kopf, which takes half a second, and return its operator."""
+    serve: Serve = importlib.import_module("controller.runtimes.operator.kopf_operator").serve
     return serve
 
 

@@ -64,7 +64,7 @@ async def test_it_leads_and_releases_the_lease_at_the_end(
 
 @pytest.mark.parametrize(
     ("role", "loaded"),
-    [("manager", []), ("link", ["socketio"]), ("pods", []), ("node", [])],
+    [("manager", []), ("leader", []), ("link", ["socketio"]), ("pods", []), ("node", [])],
 )
 def test_a_process_loads_only_the_libraries_of_its_roles(role: str, loaded: list[str]) -> None:
     libraries = ("docker", "kopf", "socketio")  # the first two are loaded by their threads

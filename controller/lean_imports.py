@@ -1,0 +1,39 @@
+"""Keeps out of the service what its libraries load and nothing here uses (decision 050).
+
+Call ``prepare`` once, before the first import of aiohttp, and while there is one thread.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Collection
+
+# kopf logs in with the first three where they are installed, engineio has a synchronous client with the fourth, and
+# requests guesses the encoding of texts with the others.
+UNUSED = ("kubernetes", "kubernetes_asyncio", "pykube", "websocket", "chardet", "charset_normalizer")
+ONLY_DOCKER = ("requests",)  # engineio loads it too
+CA_FILE = "SSL_CERT_FILE"
+
+
+def prepare(roles: Collection[str]) -> None:
+    """Hide libraries that a process with these roles does not use, and import aiohttp without the system's CAs."""
+    hidden = UNUSED if "node" in roles else (*UNUSED, *ONLY_DOCKER)
+    # An entry of None makes an import fail as if the package was not installed.
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection dependency")
+    _import_aiohttp()
+
+
+def _import_aiohttp() -> None:
+    """aiohttp loads the system's CAs twice at import, 5 MB, for connections without a context; all of ours have one."""
+    configured = os.environ.get(CA_FILE)
+    os.environ[CA_FILE] = os.devnull
+    try:
+        importlib.import_module("aiohttp")
+    finally:
+        del os.environ[CA_FILE]
+        if configured is not None:
+            os.environ[CA_FILE] = configured

@@ -1,0 +1,38 @@
+"""What the service keeps out of its process; each in a process of its own, because an import cannot be undone."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.support import command
+
+CAS = "aiohttp.connector._SSL_CONTEXT_VERIFIED.get_ca_certs()"
+
+
+def result_of(roles: tuple[str, ...], code: str) -> str:
+    """What ``code`` prints after the preparation for these roles."""
+    prepared = f"import os, sys; from controller import lean_imports; lean_imports.prepare({roles}); {code}"
+    return command.run(sys.executable, "-W", "error", "-c", prepared).stdout.strip()
+
+
+def test_aiohttp_is_imported_without_the_cas_of_the_system() -> None:
+    assert result_of(("link", "node"), f"import aiohttp; print({CAS})") == "[]"
+
+
+@pytest.mark.parametrize(("setting", "kept"), [("del os.environ['SSL_CERT_FILE']", "None"), ("", "/ca.pem")])
+def test_the_cas_that_the_environment_names_are_kept_for_others(setting: str, kept: str) -> None:
+    before = "import os; os.environ['SSL_CERT_FILE'] = '/ca.pem'" + (f"; {setting}" if setting else "")
+    code = f"{before}; from controller import lean_imports; lean_imports.prepare(['node'])"
+    printed = command.run(sys.executable, "-c", f"{code}; print(os.environ.get('SSL_CERT_FILE'))").stdout.strip()
+    assert printed == kept
+
+
+def test_a_node_imports_dockers_http_client_without_what_guesses_encodings() -> None:
+    assert result_of(("node",), "import requests; print(requests.compat.chardet)") == "None"
+
+
+def test_a_leader_imports_the_client_of_the_link_without_dockers_http_client() -> None:
+    code = "import socketio; print([m for m in ('requests', 'urllib3', 'websocket') if sys.modules.get(m)])"
+    assert result_of(("link", "pods"), code) == "[]"
