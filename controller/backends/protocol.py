@@ -5,7 +5,7 @@ Every backend passes the shared suite, tests/backends/test_contract.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Protocol
 
 from controller.backends.base import Contact, Identity, LabeledContainer, Progress, RunningContainer, Step, Target
@@ -22,6 +22,12 @@ class Reconcilable(Protocol):
 
     async def observe(self, target: Target) -> Observed:
         """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+
+    def expect(self, steps: Collection[Step], target: Target) -> None:
+        """Begin what these steps will wait for: they come next, though a pass may end before them.
+
+        Changes nothing, and never blocks.
+        """
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Execute one step; return the target with what the step found out (image pin, MAC addresses).

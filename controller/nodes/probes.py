@@ -16,7 +16,8 @@ from controller.container_root import Process
 from controller.machinery import conditions
 from controller.network import addresses, interfaces, resolver, setns
 from controller.network.arp import sockets
-from controller.network.arp.guard import AddressGuard, GuardedAddress
+from controller.network.arp.guard import AddressGuard
+from controller.network.arp.probe import GuardedAddress
 from controller.network.interfaces import HostInterface, HostInterfaces
 from controller.network.netns import Link, Namespace, Snapshot
 from controller.nodes.diagnosis import Container, NetworkFacts

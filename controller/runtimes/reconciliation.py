@@ -164,6 +164,8 @@ class Reconciliation:
         """Write the coming steps to the status, then run them; repairs in a crash loop are not written each time."""
         if self._dependencies.backend.needs_secrets:
             self._target = await secrets.with_secret_env(self._dependencies.api, current.steps, self._target)
+        # Before the record, so that what the steps wait for begins beside it.
+        self._dependencies.backend.expect(current.steps, self._target)
         unrecorded: errors.ApiError | None = None
         if not (self._context.writer.throttled and current.steps == (base.Step.REPAIR_NETWORKS,)):
             unrecorded = await self._record(current)

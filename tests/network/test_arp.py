@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.network.arp import packets
-from controller.network.arp.guard import AddressGuard, GuardedAddress
+from controller.network.arp import probe as arp_probe
+from controller.network.arp.guard import AddressGuard
 from controller.network.arp.listeners import Listeners
+from controller.network.arp.probe import GuardedAddress
 from tests.support.lan import Lan
 
 OURS = bytes.fromhex("02ab00000041")
@@ -171,3 +173,34 @@ async def test_a_parent_that_comes_back_is_guarded_again(guard: AddressGuard, la
 async def test_a_disabled_guard_reports_nothing(lan: Lan) -> None:
     await asyncio.to_thread(lan.take, lan.address(60))
     assert await AddressGuard(enabled=False).probe([held(lan, 60)]) == {}
+
+
+async def test_a_probe_that_is_begun_early_also_hears_claims_after_its_last_question(
+    guard: AddressGuard, lan: Lan
+) -> None:
+    probe = guard.begin_probe([held(lan, 60)])
+    await probe._asking
+    guard._on_claim(lan.parent, packets.ArpClaim(held(lan, 60).address, THEIRS))
+
+    assert await probe.answers() == {held(lan, 60): THEIRS.hex(":")}
+    assert not probe.covers([held(lan, 60)])
+
+
+async def test_a_probe_that_nobody_awaits_ends_by_itself(
+    guard: AddressGuard, lan: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arp_probe, "VALID_SECONDS", 0.05)
+    probe = guard.begin_probe([held(lan, 60)])
+    assert probe.covers([held(lan, 60)])
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(probe._asking, 30)
+    assert not probe.covers([held(lan, 60)])
+    assert not guard._listeners.is_listening(lan.parent)
+
+
+async def test_a_probe_on_a_parent_that_is_down_is_not_complete(guard: AddressGuard, lan: Lan) -> None:
+    await asyncio.to_thread(lan.set_up, up=False)
+    probe = guard.begin_probe([held(lan, 60)])
+    assert await probe.answers() == {}
+    assert not probe.complete

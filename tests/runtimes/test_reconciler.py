@@ -61,6 +61,15 @@ async def test_the_operation_is_in_the_status_before_the_first_step(harness: Har
     assert {c["type"]: c["status"] for c in seen[0]["conditions"]}["Reconciling"] == "True"
 
 
+async def test_the_backend_learns_the_coming_steps_of_each_plan(harness: Harness) -> None:
+    await harness.create()
+    await harness.reconcile()
+    await harness.reconcile()
+    assert harness.backend.expected == [
+        (base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
+    ]
+
+
 async def test_a_deleted_runtime_leaves_nothing(harness: Harness) -> None:
     await harness.create()
     await harness.reconcile()

@@ -7,7 +7,7 @@ container, so that a test can check that nothing was done twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -65,6 +65,7 @@ class FakeBackend:
     unreachable: bool = False
     fault: Fault = lambda when, step: None
     effects: list[str] = field(default_factory=list)
+    expected: list[tuple[base.Step, ...]] = field(default_factory=list)
     successors: list[str] = field(default_factory=list)
     credentials: tuple[dict[str, str], ...] = ()
     secret_env: dict[str, str] = field(default_factory=dict)  # of the last created container
@@ -91,6 +92,9 @@ class FakeBackend:
             return Observed(network=ObservedNetwork(missing_parents=missing), foreign=foreign, leftovers=leftovers)
         observed = _observed(container, target.spec)
         return replace(observed, network=replace(observed.network, missing_parents=missing), foreign=foreign)
+
+    def expect(self, steps: Collection[base.Step], target: base.Target) -> None:
+        self.expected.append(tuple(steps))
 
     async def execute(self, step: base.Step, target: base.Target, progress: base.Progress) -> base.Target:
         await self._inject("before", step)

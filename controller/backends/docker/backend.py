@@ -5,7 +5,7 @@ Delegates each call to one of its parts, and translates the engine's refusals in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from ipaddress import IPv4Network
 
 from controller import names
@@ -78,6 +78,10 @@ class DockerBackend:
             # The plan is pure: changes_in_place decides from what the last observation of its pass left here.
             self._capabilities = await self._engine.capabilities()
             return await self._observer.observe(target)
+
+    def expect(self, steps: Collection[Step], target: Target) -> None:
+        """Begin the address probe of a start, which then waits only for what is left of it."""
+        self._steps.expect(steps, target)
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Execute one step; see protocol.Backend."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from controller.backends import base
 from controller.backends.base import Action, Step, Target
 from controller.backends.docker.containers import labels
@@ -30,6 +32,7 @@ class Steps:
         limits: EngineLimits,
     ) -> None:
         self._parts = parts
+        self._attachments = attachments
         self._facets = facets
         self._install_id = install_id
         images = Images(parts.engine, parts.containers, limits)
@@ -52,6 +55,11 @@ class Steps:
             remove_networks=base.plain(self._remove_networks),
             pin_image=base.unsupported(Step.PIN_IMAGE),
         )
+
+    def expect(self, steps: Collection[Step], target: Target) -> None:
+        """Begin what these steps wait for."""
+        if Step.START_CONTAINER in steps:
+            self._attachments.expect_start(target)
 
     def of(self, step: Step) -> Action:
         """The action that implements the step; it raises Refusal too."""

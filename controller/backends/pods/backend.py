@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from controller import errors
@@ -47,6 +47,9 @@ class PodsBackend:
     async def observe(self, target: Target) -> Observed:
         """Observe the current state."""
         return await self._observer.observe(target)
+
+    def expect(self, steps: Collection[Step], target: Target) -> None:
+        """Do nothing: no step waits for anything that could be begun before it."""
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Execute one step; see protocol.Backend."""

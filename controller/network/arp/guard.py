@@ -11,14 +11,15 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
 from ipaddress import IPv4Address
-from typing import NamedTuple
 
 from controller.machinery.controller import Controller
 from controller.machinery.pending import PendingSet
 from controller.network import interfaces
 from controller.network.arp.listeners import Listeners
 from controller.network.arp.packets import ArpClaim
+from controller.network.arp.probe import GuardedAddress, Probe
 
 # Shorter than in RFC 5227, which allows for any kind of link: on a wired LAN a reply takes a millisecond.
 _PROBES, _PROBE_SECONDS, _LAST_PROBE_SECONDS = 3, 0.1, 0.15
@@ -28,14 +29,6 @@ _REPORT_SECONDS = 60.0  # between reports of different machines: a host on the L
 _DEFEND_SECONDS = 10.0  # two defending hosts must not start an ARP storm (RFC 5227 section 2.4)
 
 log = logging.getLogger(__name__)
-
-
-class GuardedAddress(NamedTuple):
-    """An address on a parent's LAN, and our hardware address that has it or is about to use it."""
-
-    parent: str
-    address: IPv4Address
-    mac: bytes
 
 
 class AddressGuard:
@@ -52,8 +45,7 @@ class AddressGuard:
         self._clock = clock
         self._listeners = Listeners(self._on_claim)
         self._guarded: dict[tuple[str, str], frozenset[GuardedAddress]] = {}
-        # Not a set: two probes of one address may overlap, and the first to end must not stop the other.
-        self._probed: list[GuardedAddress] = []
+        self._probes: set[Probe] = set()
         # Time and MAC of the last claim by another machine.
         self._answered: dict[GuardedAddress, tuple[float, bytes]] = {}
         self._conflicts: dict[GuardedAddress, bytes] = {}
@@ -86,36 +78,52 @@ class AddressGuard:
 
     async def probe(self, wanted: Collection[GuardedAddress]) -> dict[GuardedAddress, str]:
         """Return the addresses in use by another machine, with its MAC address. Takes a third of a second."""
-        if not self._enabled or not wanted:
-            return {}
-        began = self._clock()
-        self._probed += wanted
+        return await self.begin_probe(wanted).answers() if self._enabled and wanted else {}
+
+    def begin_probe(self, wanted: Collection[GuardedAddress]) -> Probe:
+        """Begin to ask the LAN for these addresses; the probe must be awaited or closed."""
+        heard = partial(self._heard_since, self._clock(), wanted)
+        probe = Probe(wanted, self._ask(wanted), heard, self._forget)
+        self._probes.add(probe)
         self._listen()
-        try:
-            for number in range(_PROBES):
-                for own in wanted:
-                    self._listeners.probe(own.parent, own.address)
-                await asyncio.sleep(_PROBE_SECONDS if number < _PROBES - 1 else _LAST_PROBE_SECONDS)
-        finally:
-            for own in wanted:
-                self._probed.remove(own)
-            self._listen()
-        # Only answers since the beginning count: an earlier claim may be that of a machine that has left.
-        answers = {own: self._answered.get(own, (began - 1, b"")) for own in wanted}
-        return {own: mac.hex(":") for own, (when, mac) in answers.items() if when >= began}
+        return probe
 
     def changes(self) -> AsyncIterator[tuple[str, str]]:
         """Yield namespace and device id of each runtime with an address whose conflict began or ended. Never ends."""
         return aiter(self._changed)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop probing and listening."""
+        for probe in list(self._probes):
+            probe.close()
         self._guarded.clear()
         self._listen()
 
     @property
     def _all_guarded(self) -> set[GuardedAddress]:
         return {own for group in self._guarded.values() for own in group}
+
+    @property
+    def _probed(self) -> set[GuardedAddress]:
+        return {own for probe in self._probes for own in probe.wanted} if self._enabled else set()
+
+    async def _ask(self, wanted: Collection[GuardedAddress]) -> bool:
+        """Send the questions and wait for the last answer; return whether each went out."""
+        complete = True
+        for number in range(_PROBES if self._enabled else 0):
+            for own in wanted:
+                complete = self._listeners.probe(own.parent, own.address) and complete
+            await asyncio.sleep(_PROBE_SECONDS if number < _PROBES - 1 else _LAST_PROBE_SECONDS)
+        return complete
+
+    def _heard_since(self, began: float, wanted: Collection[GuardedAddress]) -> dict[GuardedAddress, str]:
+        # An earlier claim may be that of a machine that has left.
+        answers = {own: self._answered.get(own, (began - 1, b"")) for own in wanted}
+        return {own: mac.hex(":") for own, (when, mac) in answers.items() if when >= began}
+
+    def _forget(self, probe: Probe) -> None:
+        self._probes.discard(probe)
+        self._listen()
 
     async def _check(self) -> None:
         """Probe the addresses in conflict, so that the end of a conflict is noticed."""

@@ -35,10 +35,10 @@ class Listeners:
             if arp := self._sockets.get(parent) or self._open(parent):
                 arp.listen(sorted(addresses))
 
-    def probe(self, parent: str, address: IPv4Address) -> None:
-        """Ask who has the address."""
-        if arp := self._sockets.get(parent):
-            self._try(parent, lambda: arp.probe(address))
+    def probe(self, parent: str, address: IPv4Address) -> bool:
+        """Ask who has the address; return whether the question went out."""
+        arp = self._sockets.get(parent)
+        return arp is not None and self._try(parent, lambda: arp.probe(address))
 
     def defend(self, parent: str, address: IPv4Address, mac: bytes) -> None:
         """Announce that ``mac`` has the address."""
@@ -72,7 +72,7 @@ class Listeners:
         for claim in claims:
             self._on_claim(parent, claim)
 
-    def _try(self, parent: str, send: Callable[[], None]) -> None:
+    def _try(self, parent: str, send: Callable[[], None]) -> bool:
         try:
             send()
         except OSError as error:
@@ -80,3 +80,5 @@ class Listeners:
             # The kernel reports a removal once, here or to the reader: without this the socket would stay for good.
             if self._sockets[parent].is_unbound:
                 self._drop(parent)
+            return False
+        return True

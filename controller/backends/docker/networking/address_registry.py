@@ -6,7 +6,7 @@ in a namespace nor the rest of the LAN. Kept in memory only: each start of the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -15,7 +15,8 @@ from controller.api import reasons
 from controller.backends.base import Identity
 from controller.backends.observation import ObservedInterface
 from controller.network import addresses
-from controller.network.arp.guard import AddressGuard, GuardedAddress
+from controller.network.arp.guard import AddressGuard
+from controller.network.arp.probe import GuardedAddress, Probe
 from controller.network.desired_interface import DesiredInterface
 
 _NAMESAKE = "A Runtime of namespace {} requested the container {} first: change the deviceId of one of the two"
@@ -28,6 +29,7 @@ class AddressRegistry:
         self._guard = guard
         self._held: dict[Identity, frozenset[GuardedAddress]] = {}
         self._claims: dict[tuple[str, str], Identity] = {}
+        self._probes: dict[Identity, Probe] = {}
 
     def note(self, identity: Identity, interfaces: Iterable[ObservedInterface]) -> None:
         """Record the observed interfaces of a runtime; none when it does not run."""
@@ -82,16 +84,47 @@ class AddressRegistry:
             if holder := next(holders, ""):
                 raise errors.Waiting(reasons.ADDRESS_CONFLICT, _taken(holder, *wanted))
 
+    def expect(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> None:
+        """Begin the probe that the coming start will wait for."""
+        self._drop_probe(identity)
+        if wanted := self._to_probe(identity, desired_interfaces):
+            self._probes[identity] = self._guard.begin_probe(wanted)
+
+    def forget(self, identity: Identity) -> None:
+        """Release the addresses of a removed runtime."""
+        self.note(identity, ())
+        self.claim(identity, ())
+        self._drop_probe(identity)
+
     async def require_unclaimed(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> None:
         """Raise errors.Waiting(ADDRESS_CONFLICT) when anybody uses an address that the runtime is about to take.
 
         Does not probe addresses that it uses already.
         """
         self.require_free(identity, desired_interfaces)
-        wanted = {_wanted(desired): desired for desired in desired_interfaces if desired.interface.address}
-        answers = await self._guard.probe([held for held in wanted if held not in self._held.get(identity, ())])
+        answers = await self._answers(identity, self._to_probe(identity, desired_interfaces))
         for held, other in answers.items():
             raise errors.Waiting(reasons.ADDRESS_CONFLICT, _taken(other, held.parent, str(held.address)))
+
+    async def _answers(self, identity: Identity, wanted: Collection[GuardedAddress]) -> dict[GuardedAddress, str]:
+        """The addresses in use by other machines: from the probe that was begun for this start, else from a new one."""
+        begun = self._probes.get(identity)
+        if begun is not None and begun.covers(wanted):
+            del self._probes[identity]
+            answers = await begun.answers()
+            # A VLAN that was created meanwhile, or a parent that was down, has not been asked.
+            if answers or begun.complete:
+                return {held: other for held, other in answers.items() if held in wanted}
+        self._drop_probe(identity)
+        return await self._guard.probe(wanted)
+
+    def _to_probe(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> list[GuardedAddress]:
+        wanted = dict.fromkeys(_wanted(desired) for desired in desired_interfaces if desired.interface.address)
+        return [address for address in wanted if address not in self._held.get(identity, ())]
+
+    def _drop_probe(self, identity: Identity) -> None:
+        if probe := self._probes.pop(identity, None):
+            probe.close()
 
 
 def _taken(holder: str, parent: str, address: str) -> str:

@@ -42,6 +42,10 @@ class Attachments:
         self._dedication = parts.dedication
         self._parents = parts.parents
 
+    def expect_start(self, target: Target) -> None:
+        """Begin the probe of the addresses that a start will take."""
+        self._address_registry.expect(target.identity, create_body.desired_interfaces(target, {}))
+
     async def require_unclaimed(self, target: Target) -> None:
         """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody uses an address that a start would take."""
         await self.provide(target)

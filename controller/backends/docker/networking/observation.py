@@ -61,8 +61,7 @@ class NetworkFacet(Facet):
     def forget(self, identity: Identity) -> None:
         """Release the leases, addresses and parent interfaces of a removed runtime."""
         self._leasing.forget(identity)
-        self._address_registry.note(identity, ())
-        self._address_registry.claim(identity, ())
+        self._address_registry.forget(identity)
         self._parents.note(identity, ())
 
     async def _attached(

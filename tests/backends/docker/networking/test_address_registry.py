@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from controller import errors
@@ -10,6 +12,8 @@ from controller.backends.base import Identity
 from controller.backends.docker.networking.address_registry import AddressRegistry
 from controller.backends.observation import ObservedInterface
 from controller.network.arp.guard import AddressGuard
+from controller.network.arp.listeners import Listeners
+from controller.network.arp.probe import GuardedAddress, Probe
 from tests.backends.docker.networking.interfaces import leased, static
 
 FIRST, SECOND = Identity("install", "edge", "plc-1"), Identity("install", "edge", "plc-2")
@@ -70,3 +74,43 @@ def test_a_namesake_is_reported_as_the_cause_of_a_conflict(registry: AddressRegi
     assert blocked is not None
     assert blocked[0] == reasons.NAME_TAKEN
     assert "namespace other" in blocked[1]
+
+
+async def test_a_start_takes_the_answers_of_the_probe_that_was_begun_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = AddressGuard()
+    monkeypatch.setattr(Listeners, "probe", lambda *_: True)
+    registry = AddressRegistry(guard)
+    registry.expect(FIRST, [static()])
+    monkeypatch.setattr(guard, "begin_probe", _no_further_probe)
+
+    await registry.require_unclaimed(FIRST, [static()])
+
+
+async def test_a_start_probes_an_address_that_changed_or_was_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = AddressGuard()
+    registry = AddressRegistry(guard)
+    for asked, expected in ((True, static("10.1.0.11")), (False, static())):
+        monkeypatch.setattr(Listeners, "probe", lambda *_, asked=asked: asked)
+        registry.expect(FIRST, [expected])
+        monkeypatch.setattr(guard, "probe", _taken)
+
+        with pytest.raises(errors.Waiting, match="02:cd"):
+            await registry.require_unclaimed(FIRST, [static()])
+    guard.close()
+
+
+async def test_a_removed_runtime_ends_its_probe() -> None:
+    guard = AddressGuard()
+    registry = AddressRegistry(guard)
+    registry.expect(FIRST, [static()])
+    registry.forget(FIRST)
+
+    assert guard._probed == set()
+
+
+def _no_further_probe(wanted: Collection[GuardedAddress]) -> Probe:
+    raise AssertionError(f"probes {wanted} once more")
+
+
+async def _taken(wanted: Collection[GuardedAddress]) -> dict[GuardedAddress, str]:
+    return dict.fromkeys(wanted, "02:cd:00:00:00:42")

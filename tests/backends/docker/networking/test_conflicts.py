@@ -35,6 +35,19 @@ async def test_a_start_waits_until_the_address_is_free(harness: BackendHarness, 
     assert await asyncio.to_thread(lan.ping, lan.address(30))
 
 
+async def test_a_probe_beside_the_creation_also_finds_the_conflict(harness: BackendHarness, lan: Lan) -> None:
+    mac = await asyncio.to_thread(lan.take, lan.address(38))
+    target = harness.target(interfaces=[interface(lan, 38)])
+    steps = (base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
+    harness.backend.expect(steps, target)
+
+    with pytest.raises(errors.Waiting, match=mac) as refused:
+        await harness.run(target, *steps)
+
+    assert refused.value.reason == reasons.ADDRESS_CONFLICT
+    assert not (await harness.backend.observe(target)).running
+
+
 async def test_a_running_runtime_keeps_running_and_the_other_machine_is_named(
     harness: BackendHarness, lan: Lan, guard: AddressGuard
 ) -> None:
