@@ -56,8 +56,12 @@ class SerialDevice:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return all names under which it can be requested."""
-        return tuple(name for name in (self.device_id, self.by_path, self.path) if name)
+        """Return all names under which it can be requested.
+
+        Without udev, earlier versions left out the port's number.
+        """
+        found = (self.device_id, self.device_id.removesuffix("-port0"), self.by_path, self.path)
+        return tuple(name for name in found if name)
 
 
 class SerialDevices:
@@ -98,7 +102,7 @@ class SerialDevices:
         """Return udev's names by the name of the node they point to."""
         try:
             with os.scandir(self._roots.dev / "serial" / folder) as entries:
-                pairs = [(Path(entry.path).readlink().name, entry.name) for entry in entries if entry.is_symlink()]
+                pairs = [(node, entry.name) for entry in entries if (node := _target(entry))]
         except OSError:
             return {}
         # Several names may lead to one node; the first in order counts, so that it is the same in every scan.
@@ -146,13 +150,16 @@ class SerialDevices:
         return next((folder for folder in above if (folder / "idVendor").exists()), None)
 
     def _derived_id(self, name: str, facts: dict[str, str]) -> str:
-        """Return the name that udev would give: bus, vendor, model, serial number, interface."""
+        """Return the name that udev would give: bus, vendor, model, serial number, interface, port of the adapter."""
         if not facts["vendor_id"]:
             return ""
         vendor, product = facts["manufacturer"] or facts["vendor_id"], facts["product"] or facts["product_id"]
         words = [word.strip().replace(" ", "_") for word in (vendor, product, facts["serial"]) if word.strip()]
         interface = self._interface(name)
-        return _UNSAFE.sub("_", f"usb-{'_'.join(words)}-if{interface}").replace("/", "_")
+        # Only adapters of the usb-serial drivers number their ports; several of these may share an interface.
+        port = self._read(self._roots.sys / "class/tty" / name / "device/port_number")
+        suffix = f"-port{port}" if port else ""
+        return _UNSAFE.sub("_", f"usb-{'_'.join(words)}-if{interface}{suffix}").replace("/", "_")
 
     def _interface(self, name: str) -> str:
         start = self._roots.sys / "class/tty" / name / "device"
@@ -172,6 +179,14 @@ class SerialDevices:
                 return file.read(_TEXT_LIMIT).decode(errors="replace").strip()
         except OSError:
             return ""
+
+
+def _target(entry: os.DirEntry[str]) -> str:
+    """Return the name of the node that a link leads to, "" for no link."""
+    try:
+        return Path(entry.path).readlink().name
+    except OSError:
+        return ""  # no link, or unplugged in between
 
 
 def find(devices: Iterable[SerialDevice], interface: str) -> SerialDevice | None:

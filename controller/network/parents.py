@@ -1,12 +1,14 @@
 """The parent interfaces of runtimes: which exist, and VLANs that we create when they are missing.
 
 The name ``eth0.10`` means VLAN 10 on eth0. Interfaces created here carry our mark as alias, and only those are ever
-removed. Docker also creates such interfaces when it starts (none survives a shutdown); those remain Docker's.
+removed. They get name and mark at once: what a crash leaves before that has a temporary name that only we use. Docker
+also creates such interfaces when it starts (none survives a shutdown); those remain Docker's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable
@@ -63,6 +65,7 @@ class Parents:
         sys_class_net: Path = Path("/sys/class/net"),
     ) -> None:
         self._mark = f"edge-controller {install_id}"
+        self._temporary_prefix = f"edge{_hash(install_id)}"
         self._link_type = link_type
         self._is_internal = is_internal
         self._sys_class_net = sys_class_net
@@ -122,10 +125,12 @@ class Parents:
         return found if found and not interfaces.index(name) and interfaces.index(found.lower) else None
 
     async def _make(self, name: str, wanted: Vlan) -> None:
+        temporary = f"{self._temporary_prefix}{_hash(name)}"
+        if interfaces.index(temporary):  # left by a crash, and the kernel allows one link for each VLAN id
+            await commands.run(["ip", "link", "delete", "dev", temporary])
+        kind = self._link_type(wanted).split()
         try:
-            await commands.run(
-                ["ip", "link", "add", "link", wanted.lower, "name", name, "type", *self._link_type(wanted).split()]
-            )
+            await commands.run(["ip", "link", "add", "link", wanted.lower, "name", temporary, "type", *kind])
         except errors.Retry as error:
             if not _NO_VLANS.search(str(error)):
                 raise
@@ -133,16 +138,22 @@ class Parents:
                 f"The kernel cannot create the VLAN {name}: load its module (modprobe 8021q) or create it yourself"
             )
             raise errors.Stalled(reasons.VLAN_UNSUPPORTED, message) from error
-        # Marked before it is used: without the mark nobody would ever remove it.
-        await commands.run(["ip", "link", "set", "dev", name, "alias", self._mark])
-        await commands.run(["ip", "link", "set", "dev", name, "up"])
+        # In one request to the kernel: without the mark nobody would ever remove it, and nobody else sets it up.
+        await commands.run(["ip", "link", "set", "dev", temporary, "name", name, "alias", self._mark, "up"])
         log.info("Created the VLAN interface %s", name)
 
     def _marked(self) -> list[str]:
         return sorted(path.parent.name for path in self._sys_class_net.glob("*/ifalias") if self._is_ours(path))
 
     def _is_ours(self, alias: Path) -> bool:
+        if alias.parent.name.startswith(self._temporary_prefix):
+            return True
         try:
             return alias.read_text().strip() == self._mark
         except OSError:  # removed in the meantime
             return False
+
+
+def _hash(text: str) -> str:
+    # Two of them and "edge" are within the 15 characters of a name (IFNAMSIZ).
+    return hashlib.sha256(text.encode()).hexdigest()[:5]

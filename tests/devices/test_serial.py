@@ -79,3 +79,28 @@ async def test_plugging_and_unplugging_is_reported(host: Host) -> None:
     host.unplug("ttyUSB0")
     assert await devices.refresh()
     assert devices.current == ()
+
+
+def test_without_udev_the_ports_of_one_adapter_have_different_names(host: Host) -> None:
+    for number in (0, 1):
+        host.plug(f"ttyUSB{number}", os.makedev(188, number), **(FACTS if number == 0 else {}))
+        port = host.roots.sys / f"devices/usb1/1-1/1-1:1.0/ttyUSB{number}/port_number"
+        port.write_text(f"{number}\n")
+    devices = SerialDevices(host.roots).scan()
+    name = "usb-FTDI_FT232R_UART_A50285BI-if00"
+    assert [device.device_id for device in devices] == [f"{name}-port0", f"{name}-port1"]
+    assert serial.find(devices, name) == devices[0]
+
+
+def test_a_link_that_vanishes_during_the_scan_hides_no_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.plug("ttyUSB0", os.makedev(188, 0), by_id="usb-gone")
+    host.plug("ttyUSB1", os.makedev(188, 1), by_id="usb-plc")
+    readlink = Path.readlink
+
+    def racing(path: Path) -> Path:
+        if path.name == "usb-gone":
+            raise FileNotFoundError(path)
+        return readlink(path)
+
+    monkeypatch.setattr(Path, "readlink", racing)
+    assert [device.device_id for device in SerialDevices(host.roots).scan()] == ["ttyUSB0", "usb-plc"]

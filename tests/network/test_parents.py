@@ -14,7 +14,7 @@ import pytest
 
 from controller import errors
 from controller.api import reasons
-from controller.network import interfaces, parents
+from controller.network import commands, interfaces, parents
 from controller.network.parents import Parents, Vlan
 from tests.support.command import run
 from tests.support.lan import Lan
@@ -124,3 +124,36 @@ def test_unmarked_interfaces_are_not_ours(own_parents: Parents, tmp_path: Path) 
     alias.parent.mkdir()
     alias.write_text("the plant's uplink\n")
     assert Parents("x", sys_class_net=tmp_path)._marked() == []
+
+
+@pytest.fixture
+async def interrupted(own_parents: Parents, lan: Lan, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a VLAN whose creation a crash interrupted after its first command."""
+    name, run_command, done = f"{lan.parent}.10", commands.run, 0
+
+    async def crashing(arguments: list[str]) -> str:
+        nonlocal done
+        done += 1
+        if done > 1:
+            raise asyncio.CancelledError
+        return await run_command(arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(commands, "run", crashing)
+        with pytest.raises(asyncio.CancelledError):
+            await own_parents.provide([name])
+    return name
+
+
+async def test_a_vlan_is_created_and_marked_after_a_crash_during_its_creation(
+    own_parents: Parents, interrupted: str
+) -> None:
+    await own_parents.provide([interrupted])
+    assert await own_parents.ours() == [interrupted]
+    assert await own_parents.remove_unused() == [interrupted]
+
+
+async def test_what_a_crash_left_of_an_unused_vlan_is_removed(own_parents: Parents, interrupted: str) -> None:
+    assert not interfaces.index(interrupted)
+    assert len(await own_parents.remove_unused()) == 1
+    assert await own_parents.ours() == []

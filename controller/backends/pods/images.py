@@ -61,6 +61,9 @@ class Images:
             raise errors.Retry(reasons.IMAGE_PULL_FAILED, "The pull pod was removed; retrying the pull")
         if image_id := readings.program(pod).image_id:
             return readings.pin(target.spec.image_reference, image_id)
+        if pod.ended:
+            message = f"{pod.node} did not run the pull pod ({pod.end_message or 'it ended'}); retrying the pull"
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, message)
         found = readings.blocker(pod, ())
         raise reasons.error(found.reason, found.message)
 
@@ -71,7 +74,8 @@ class Images:
 
 
 def _is_decided(pod: Pod | None) -> bool:
-    if pod is None or readings.program(pod).image_id:
+    # A kubelet without room rejects a pod for good, and it evicts pods: nothing else happens to a pod that has ended.
+    if pod is None or readings.program(pod).image_id or pod.ended:
         return True
     found = readings.blocker(pod, ())
     # Other failures say nothing about the image, and the kubelet retries by itself.

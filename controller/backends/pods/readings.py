@@ -101,6 +101,17 @@ class Pod:
         """Whether its readiness probe passes."""
         return self.condition("Ready").get("status") == "True"
 
+    @property
+    def ended(self) -> bool:
+        """Whether it will not run again (API reference: PodPhase)."""
+        return self.status.get("phase") in ("Failed", "Succeeded")
+
+    @property
+    def end_message(self) -> str:
+        """Why the kubelet rejected or evicted it, "" when its program ended by itself."""
+        reason, message = str(self.status.get("reason") or ""), str(self.status.get("message") or "")
+        return meanings.shortened(f"{reason}: {message}" if message else reason)
+
     def condition(self, kind: str) -> Mapping[str, Any]:
         """The pod's condition of this type, {} without one."""
         return next((one for one in self.status.get("conditions") or () if one.get("type") == kind), {})
@@ -169,6 +180,8 @@ def _status_message(pod: Pod) -> str:
     # These reasons only say that it starts; what it waits for is in its events.
     if reason not in ("", "ContainerCreating", "PodInitializing"):
         return f"{reason}: {message}" if message else reason
+    if pod.ended and pod.end_message:
+        return pod.end_message
     scheduled = pod.condition("PodScheduled")
     if scheduled.get("status") == "False":
         return f"{scheduled.get('reason')}: {scheduled.get('message')}"

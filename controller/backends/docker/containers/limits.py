@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from controller import quantities
+from controller import errors, quantities
 from controller.api import reasons, runtimes
 from controller.backends.base import Target
 from controller.backends.docker.containers import create_body
 from controller.backends.docker.containers.inventory import Container, Containers
 from controller.backends.docker.containers.observation import Facet
+from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine
 from controller.backends.observation import Observed
 
@@ -45,7 +46,13 @@ class LimitsFacet(Facet):
         given = wanted | ({} if wanted["NanoCpus"] else {"NanoCpus": cpus * 10**9})
         given |= {} if wanted["Memory"] else {"Memory": memory, "MemorySwap": memory}
         # The SDK's update_container has no NanoCpus.
-        await self._engine.post(f"/containers/{container.id}/update", given)
+        try:
+            await self._engine.post(f"/containers/{container.id}/update", given)
+        except failures.Refusal as refusal:
+            if refusal.status != 404:
+                raise
+            # Removed since: what to do now depends on the next observation.
+            raise errors.Retry(reasons.STEP_FAILED, "The container was removed before its limits changed") from refusal
 
     async def _lacks_memory_limit(self, container: Container, desired: runtimes.Resources) -> bool:
         """Whether the engine dropped the desired limit because the host does not support one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from controller.api import reasons, runtimes
 from controller.backends import base
@@ -20,6 +21,14 @@ _NEW_CONTAINER = (
     "the container was created without permission to open {}: request a restart (restart_device, spec.restartedAt), "
     "which replaces the container"
 )
+
+
+class _Checked(NamedTuple):
+    """A port of the spec with its device, if that is plugged in, and with reason and message of what blocks it."""
+
+    port: runtimes.SerialPort
+    device: SerialDevice | None
+    blocker: tuple[str, str] | None
 
 
 class SerialPorts(Facet):
@@ -42,27 +51,37 @@ class SerialPorts(Facet):
 
     async def observe(self, target: Target, container: Container | None, observed: Observed) -> Observed:
         """Add the state of each port; without a running container only what blocks access to its device."""
-        seen = await asyncio.to_thread(
-            lambda: [self._observe_port(target, container, port) for port in target.spec.serial_ports]
-        )
-        self._note(target, seen)
+        checked = self._check(target, container)
+        seen = await asyncio.to_thread(lambda: [_observe_port(container, one) for one in checked])
+        self._held[target.identity] = _held(checked, seen)
         return replace(observed, devices=(*seen, *await asyncio.to_thread(self._removed_nodes, target, container)))
 
     async def attach(self, target: Target) -> None:
         """Place the nodes of plugged-in devices and remove all others. Raises errors.Retry(STEP_FAILED)."""
         container = await self._containers.require(target.identity)
-        await asyncio.to_thread(self._attach, target, container)
+        await asyncio.to_thread(self._attach, target, container, self._check(target, container))
 
-    def _attach(self, target: Target, container: Container) -> None:
+    def _attach(self, target: Target, container: Container, checked: Iterable[_Checked]) -> None:
         for former in self._removed_nodes(target, container):
             nodes.remove(container.process, former.name)
-        for port in target.spec.serial_ports:
-            device = serial.find(self._devices(), port.device_id)
+        for port, device, blocker in checked:
             if device is None:
                 nodes.remove(container.process, port.container_path)
-            elif not self._blocker(target, container, port, device):
+            elif not blocker:
                 nodes.place(container.process, port.container_path, device)
                 self._placed.setdefault(target.identity, set()).add(port.container_path)
+
+    def _check(self, target: Target, container: Container | None) -> list[_Checked]:
+        """The ports with what blocks their devices; reserves the devices that nothing blocks.
+
+        Both in the event loop without an await in between, so that of two runtimes the second finds the reservation.
+        """
+        devices = self._devices()
+        found = [(port, serial.find(devices, port.device_id)) for port in target.spec.serial_ports]
+        checked = [_Checked(port, device, self._blocker(target, container, port, device)) for port, device in found]
+        free = (one.device for one in checked if not one.blocker)
+        self._held[target.identity] = frozenset(device.device_id for device in free if device)
+        return checked
 
     def _removed_nodes(self, target: Target, container: Container | None) -> list[ObservedDevice]:
         """Nodes in the container of ports that were removed from the spec; their names are paths."""
@@ -75,20 +94,6 @@ class SerialPorts(Facet):
         former = known - {port.container_path for port in target.spec.serial_ports}
         found = [path for path in sorted(former) if nodes.find_node(container.process, path) is not None]
         return [ObservedDevice(path, "", in_order=False, detail="it is no longer in the spec") for path in found]
-
-    def _observe_port(self, target: Target, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
-        device = serial.find(self._devices(), port.device_id)
-        awaits, detail = self._blocker(target, container, port, device) or ("", "")
-        if not awaits and container and container.state["Status"] == "running":
-            detail = _node_fault(container, port, device)
-        # A stale node is reported first: its removal is our repair, while a missing device can only be waited for.
-        if not detail and device is None:
-            awaits, detail = reasons.DEVICE_MISSING, f"{port.device_id} is not plugged in"
-        path = device.path if device else ""
-        needs_new_container = awaits == reasons.DEVICES_UNSUPPORTED
-        return ObservedDevice(
-            port.name, path, not detail, detail, awaits, port.required, needs_new_container=needs_new_container
-        )
 
     def _blocker(
         self, target: Target, container: Container | None, port: runtimes.SerialPort, device: SerialDevice | None
@@ -106,12 +111,26 @@ class SerialPorts(Facet):
             return reasons.DEVICES_UNSUPPORTED, _NEW_CONTAINER.format(device.path if device else port.device_id)
         return None
 
-    def _note(self, target: Target, seen: Iterable[ObservedDevice]) -> None:
-        """Record who uses a device: only a runtime that has its node, so that merely requesting it blocks nobody."""
-        devices = self._devices()
-        names = {port.name: port.device_id for port in target.spec.serial_ports}
-        found = (serial.find(devices, names[each.name]) for each in seen if each.in_order and each.path)
-        self._held[target.identity] = frozenset(device.device_id for device in found if device)
+
+def _observe_port(container: Container | None, checked: _Checked) -> ObservedDevice:
+    port, device, blocker = checked
+    awaits, detail = blocker or ("", "")
+    if not awaits and container and container.state["Status"] == "running":
+        detail = _node_fault(container, port, device)
+    # A stale node is reported first: its removal is our repair, while a missing device can only be waited for.
+    if not detail and device is None:
+        awaits, detail = reasons.DEVICE_MISSING, f"{port.device_id} is not plugged in"
+    path = device.path if device else ""
+    needs_new_container = awaits == reasons.DEVICES_UNSUPPORTED
+    return ObservedDevice(
+        port.name, path, not detail, detail, awaits, port.required, needs_new_container=needs_new_container
+    )
+
+
+def _held(checked: Iterable[_Checked], seen: Iterable[ObservedDevice]) -> frozenset[str]:
+    """The devices that the runtime has: only those with a node, so that merely requesting one blocks nobody."""
+    pairs = zip(checked, seen, strict=True)
+    return frozenset(one.device.device_id for one, found in pairs if found.in_order and one.device)
 
 
 def _node_fault(container: Container, port: runtimes.SerialPort, device: SerialDevice | None) -> str:

@@ -139,6 +139,20 @@ async def test_a_device_of_another_runtime_is_refused(
     assert (await seen(harness, second)).in_order
 
 
+async def test_of_two_runtimes_that_get_a_device_at_the_same_moment_one_has_it(
+    harness: BackendHarness, plant: Host, far: Far, devices: list[SerialDevice]
+) -> None:
+    plant.plug("ttyUSB0", far.number, by_id="usb-plc")
+    devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
+    targets = [await harness.up(harness.target(name, serialPorts=[PORT])) for name in ("plc1", "plc2")]
+
+    await asyncio.gather(*(harness.run(target, base.Step.ATTACH_DEVICES) for target in targets))
+
+    found = [await seen(harness, target) for target in targets]
+    assert sorted(one.awaits for one in found) == ["", reasons.DEVICE_IN_USE]
+    assert sorted(one.in_order for one in found) == [False, True]
+
+
 # A console, an on-board port, a USB adapter, and a device that is not serial.
 NODES = [(4, 1), (4, 64), (188, 0), (10, 1)]
 TRY = "import os; f = os.open('/dev/x{0}', os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK); print('open')"
