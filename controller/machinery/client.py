@@ -19,6 +19,7 @@ import aiohttp
 from controller import errors, names
 from controller.machinery import failures
 from controller.machinery.credentials import Credentials
+from controller.machinery.documents import Listing, WatchEvent, event_of, object_of
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
 
@@ -38,25 +39,6 @@ _FIELD_MANAGER = {"fieldManager": names.FIELD_MANAGER}
 __all__ = ["ApiClient", "Endpoint", "Listing", "Patch", "WatchEvent"]
 
 Patch = dict[str, Any] | list[dict[str, Any]]
-
-
-class Listing(NamedTuple):
-    """All objects of a list, and the resourceVersion from which a watch continues it."""
-
-    objects: list[dict[str, Any]]
-    resource_version: str
-
-
-class WatchEvent(NamedTuple):
-    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK."""
-
-    type: str
-    object: dict[str, Any]
-
-    @property
-    def objects(self) -> list[dict[str, Any]]:
-        """The one object, as a Listing has several."""
-        return [self.object]
 
 
 class _Request(NamedTuple):
@@ -163,22 +145,36 @@ class ApiClient:
             async with await self._send(_Request("GET", path, timeout, params, watching=True)) as response:
                 await failures.raise_for_status(response)
                 async for line in response.content:
-                    yield _event_of(line)
+                    yield event_of(line)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise await self._failure(f"the watch of {kind.plural} was interrupted", error) from error
 
     async def text(
         self, kind: Kind, name: str, namespace: str, subresource: str, params: dict[str, str]
     ) -> AsyncIterator[bytes]:
-        """Stream a subresource that is not an object, such as a log. Raises before the first part."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        """Stream a subresource that is not an object, such as a log; one that is followed may be silent for hours.
+
+        Raises before the first part, unless the stream is interrupted.
+        """
+        idle = None if params.get("follow") == "true" else REQUEST_SECONDS
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle)
+        what = f"cannot read the {subresource} of {name}"
         try:
             path = kind.path(namespace, name, subresource)
-            response = await self._send(_Request("GET", path, timeout, params, watching=True))
-            await failures.raise_for_status(response)
+            async with asyncio.timeout(REQUEST_SECONDS):
+                response = await self._send(_Request("GET", path, timeout, params, watching=True))
+                await failures.raise_for_status(response)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise await self._failure(f"cannot read the {subresource} of {name}", error) from error
-        return _parts(response)
+            raise await self._failure(what, error) from error
+        return self._parts(response, what)
+
+    async def _parts(self, response: aiohttp.ClientResponse, what: str) -> AsyncIterator[bytes]:
+        try:
+            async with response:
+                async for part in response.content.iter_any():
+                    yield part
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise await self._failure(what, error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -201,12 +197,15 @@ class ApiClient:
 
     async def _attempt(self, request: _Request) -> tuple[Endpoint, aiohttp.ClientResponse]:
         endpoint, session = await self._open(watching=request.watching)
+        headers = {**request.headers, **await _authorization(endpoint)}
+        if session.closed:  # meanwhile, after a TLS error of another request; aiohttp raises a RuntimeError
+            raise aiohttp.ClientConnectionError("the connection was closed")
         response = await session.request(
             request.method,
             endpoint.url + request.path,
             params=request.params,
             data=request.data,
-            headers={**request.headers, **await _authorization(endpoint)},
+            headers=headers,
             timeout=request.timeout,
         )
         return endpoint, response
@@ -257,7 +256,7 @@ class ApiClient:
             headers = {"Content-Type": content_type, "Accept": "application/json"}
             async with await self._send(_Request(method, path, timeout, params, headers, data)) as response:
                 await failures.raise_for_status(response)
-                return _object_of(await response.read())
+                return object_of(await response.read())
         # Also OSError: certificate or token files may be missing for a moment while they are renewed.
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             what = f"the Kubernetes API at {self._endpoint.url} did not answer"
@@ -269,29 +268,6 @@ async def _authorization(endpoint: Endpoint) -> dict[str, str]:
     return await asyncio.to_thread(endpoint.authorization) if endpoint.token_file else endpoint.authorization()
 
 
-async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    async with response:
-        async for part in response.content.iter_any():
-            yield part
-
-
 def _non_empty(**params: str) -> dict[str, str]:
     """Return the non-empty query parameters."""
     return {name: value for name, value in params.items() if value}
-
-
-def _event_of(line: bytes) -> WatchEvent:
-    event = _object_of(line)
-    body = event.get("object")
-    if not isinstance(body, dict):
-        raise ValueError("received an event without an object")
-    if event.get("type") == "ERROR":
-        raise failures.from_status(body)
-    return WatchEvent(str(event.get("type")), body)
-
-
-def _object_of(text: bytes) -> dict[str, Any]:
-    parsed = json.loads(text)
-    if not isinstance(parsed, dict):
-        raise ValueError("the response is not an object")
-    return parsed

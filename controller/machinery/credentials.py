@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -45,16 +45,16 @@ class Credentials:
         if endpoint is rejected or left < RENEW_SECONDS:
             renewal = self._renewing(endpoint.renew)
             if renewal and (endpoint is rejected or left <= 0):
-                # A caller that gives up must not end the renewal for which others wait.
-                await asyncio.shield(renewal)
+                # A caller that gives up must not end the renewal for which others wait, and ``close`` no caller.
+                await asyncio.wait({renewal})
         return self._endpoint
 
     async def close(self) -> None:
-        """End a renewal that is running."""
-        if self._renewal is not None:
-            self._renewal.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewal
+        """End a renewal that is running, and start no other one."""
+        self._not_before = math.inf
+        if (renewal := self._renewal) is not None:
+            renewal.cancel()
+            await asyncio.wait({renewal})
 
     def _renewing(self, renew: Renew) -> asyncio.Task[None] | None:
         """The renewal, shared by all callers; None while the pause after the last one lasts."""
@@ -70,5 +70,5 @@ class Credentials:
             log.warning("Cannot renew the credentials of the Kubernetes API: %s", error)
         finally:
             # Also after a success: a token that is rejected again would otherwise start a plugin for every request.
-            self._not_before = time.monotonic() + self._backoff.next()
+            self._not_before = max(self._not_before, time.monotonic() + self._backoff.next())
             self._renewal = None

@@ -111,14 +111,17 @@ class Election:
             found = await self._api.get(core_kinds.LEASES, self._name, self._namespace)
         except errors.NotFoundError:
             metadata = {"name": self._name, "namespace": self._namespace}
-            await self._api.create(core_kinds.LEASES, {"metadata": metadata, "spec": self._spec({})})
+            written = await self._api.create(core_kinds.LEASES, {"metadata": metadata, "spec": self._spec({})})
+            self._observe(written["spec"])
             return True
         spec = found.get("spec") or {}
         self._observe(spec)
         if self._is_held_by_other() and not self._is_expired(spec):
             return False
         # Guarded by the resourceVersion in ``found``: of two candidates, the slower one gets a conflict.
-        await self._api.replace(core_kinds.LEASES, {**found, "spec": self._spec(spec)})
+        written = await self._api.replace(core_kinds.LEASES, {**found, "spec": self._spec(spec)})
+        # Ours now: while the holder before us counted, one failed renewal would end the term.
+        self._observe(written["spec"])
         return True
 
     def _observe(self, spec: dict[str, Any]) -> None:
@@ -149,8 +152,20 @@ class Election:
         """Release the Lease if it is still ours, so that the next candidate need not wait for its expiry."""
         with contextlib.suppress(errors.ApiError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
-                found = await self._api.get(core_kinds.LEASES, self._name, self._namespace)
-                if (spec := found["spec"]).get("holderIdentity") == self._candidate:
-                    # As client-go releases a Lease: the API accepts no duration of 0.
-                    released = {"holderIdentity": "", "leaseDurationSeconds": 1}
-                    await self._api.replace(core_kinds.LEASES, {**found, "spec": {**spec, **released}})
+                # As in client-go: the API may still have stored a renewal that was cancelled.
+                while not await self._released():
+                    pass
+
+    async def _released(self) -> bool:
+        """Release the Lease if it is ours; False if somebody wrote it meanwhile."""
+        found = await self._api.get(core_kinds.LEASES, self._name, self._namespace)
+        spec = found.get("spec") or {}
+        if spec.get("holderIdentity") != self._candidate:
+            return True
+        # As client-go releases a Lease: the API accepts no duration of 0.
+        released = {"holderIdentity": "", "leaseDurationSeconds": 1}
+        try:
+            await self._api.replace(core_kinds.LEASES, {**found, "spec": {**spec, **released}})
+        except errors.ConflictError:
+            return False
+        return True

@@ -210,3 +210,52 @@ async def test_one_connection_serves_many_requests(server: Server, api: ApiClien
     for _ in range(3):
         await api.get(kinds.RUNTIMES, "x", "edge")
     assert len({id(request.transport) for request in server.requests}) == 1
+
+
+async def test_a_request_whose_connection_is_closed_before_it_is_sent_is_an_outage(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def closing(_: Endpoint) -> dict[str, str]:
+        await api.close()
+        return {}
+
+    monkeypatch.setattr(clients, "_authorization", closing)
+    with pytest.raises(errors.ApiUnavailableError, match="closed"):
+        await api.list(kinds.RUNTIMES)
+
+
+async def read_log(api: ApiClient, **params: str) -> list[bytes]:
+    return [part async for part in await api.text(core_kinds.PODS, "plc-1-0", "edge", "log", params)]
+
+
+def silent_after(first: asyncio.Event) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A handler that sends one part of a log, and the next one after the event."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"one")
+        await first.wait()
+        await response.write(b"two")
+        return response
+
+    return handle
+
+
+async def test_a_log_that_stops_in_the_middle_is_an_outage(
+    server: Server, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.handler = silent_after(asyncio.Event())
+    monkeypatch.setattr(clients, "REQUEST_SECONDS", 0.5)
+    with pytest.raises(errors.ApiUnavailableError, match="cannot read the log of plc-1-0"):
+        await read_log(api, follow="false")
+
+
+async def test_a_log_that_is_followed_may_be_silent(
+    server: Server, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = asyncio.Event()
+    server.handler = silent_after(more)
+    monkeypatch.setattr(clients, "REQUEST_SECONDS", 0.5)
+    asyncio.get_running_loop().call_later(1.0, more.set)
+    assert b"".join(await read_log(api, follow="true")) == b"onetwo"

@@ -22,6 +22,7 @@ class Issuer:
         self.lifetime = lifetime
         self.issued = 0
         self.faults: list[Exception] = []
+        self.asked = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -29,6 +30,7 @@ class Issuer:
         return self.now
 
     async def renew(self) -> Endpoint:
+        self.asked.set()
         await self.gate.wait()
         if self.faults:
             raise self.faults.pop()
@@ -125,6 +127,19 @@ async def test_closing_ends_a_renewal(issuer: Issuer) -> None:
     await credentials.current()
     await credentials.close()
     assert [task for task in asyncio.all_tasks() if task.get_name() == "credentials"] == []
+
+
+async def test_closing_cancels_nobody_who_waits_and_starts_no_other_renewal(issuer: Issuer) -> None:
+    credentials = Credentials(issuer.issue(), issuer.clock)
+    issuer.now += 3601
+    issuer.gate.clear()
+    waiting = asyncio.create_task(credentials.current())
+    await issuer.asked.wait()
+    await credentials.close()
+    assert (await waiting).token == "t1"
+    issuer.gate.set()
+    assert (await credentials.current()).token == "t1"
+    assert issuer.issued == 1
 
 
 async def test_what_cannot_be_renewed_stays(issuer: Issuer) -> None:

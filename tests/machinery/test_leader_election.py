@@ -34,11 +34,17 @@ class FlakyApi:
     def __init__(self, api: ApiClient) -> None:
         self._api = api
         self.away = False
+        self.failing = 0
+        self.failed = asyncio.Event()
 
     def __getattr__(self, verb: str) -> Any:
         async def call(*arguments: Any, **named: Any) -> Any:
             if self.away:
                 raise errors.ApiUnavailableError("the API does not answer")
+            if self.failing:
+                self.failing -= 1
+                self.failed.set()
+                raise errors.ApiUnavailableError("the API does not answer once")
             return await getattr(self._api, verb)(*arguments, **named)
 
         return call
@@ -123,6 +129,52 @@ async def test_a_killed_leader_is_replaced_when_its_lease_expires(api: ApiClient
     assert leading == ["second"]
     assert (await api.get(core_kinds.LEASES, "test", NAMESPACE))["spec"]["leaseTransitions"] == 1
     await second.stop()
+
+
+async def test_a_leader_that_took_over_survives_a_failed_renewal(api: ApiClient) -> None:
+    first, second, leading = await two(api)
+    first.api.away = True  # so that it cannot release the Lease
+    await first.stop()
+    await until(second.opened)
+    second.api.failing = 1
+    await until(second.api.failed)
+    await renewed(api)
+    assert not second.closed.is_set()
+    assert leading == ["second"]
+    await second.stop()
+
+
+async def renewed(api: ApiClient) -> None:
+    """Wait until the Lease is renewed."""
+
+    async def renewal() -> Any:
+        return (await api.get(core_kinds.LEASES, "test", NAMESPACE))["spec"]["renewTime"]
+
+    before = await renewal()
+    async with asyncio.timeout(30):
+        while await renewal() == before:  # noqa: ASYNC110 - the API has an event for watches only
+            await asyncio.sleep(0.05)
+
+
+async def test_a_lease_is_released_although_a_cancelled_renewal_was_stored(api: ApiClient) -> None:
+    election = Election(api, NAMESPACE, "test", "first", QUICK)
+    get, writes = api.get, iter([True])
+
+    async def get_then_renew(*arguments: Any, **named: Any) -> dict[str, Any]:
+        found = await get(*arguments, **named)
+        if found["spec"].get("holderIdentity") == "first" and next(writes, False):
+            await api.replace(core_kinds.LEASES, {**found, "spec": {**found["spec"], "leaseTransitions": 7}})
+        return found
+
+    @contextlib.asynccontextmanager
+    async def lead() -> AsyncIterator[None]:
+        api.get = get_then_renew  # type: ignore[method-assign]
+        raise errors.ApiUnavailableError("not now")
+        yield
+
+    with contextlib.suppress(errors.ApiUnavailableError):
+        await election.run(lead)
+    assert await holder(api) == ""
 
 
 async def test_a_leader_that_lost_its_lease_stops_at_once(api: ApiClient) -> None:
