@@ -29,6 +29,7 @@ from controller.apiserver.controllers.disk_full import DiskFullController
 from controller.apiserver.controllers.garbage_collector import GarbageCollector
 from controller.apiserver.controllers.maintenance import BackupSchedule, DailyTimer, Maintenance
 from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
+from controller.apiserver.http import local_socket
 from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.health import Health
 from controller.apiserver.http.limits import Limits
@@ -46,6 +47,8 @@ from controller.disk import Disk
 from controller.listening import host_from_here, https_url
 
 Object = dict[str, Any]
+
+SOCKET = "controller.sock"
 
 
 class ApiServer:
@@ -86,6 +89,8 @@ class ApiServer:
         self._pki = Pki(self._directory / "pki", lambda: (host_from_here(host), *addresses()))
         self._limits = limits or Limits()
         self._listener: Listener | None = None
+        self.socket: Path | None = None
+        """The UNIX socket for our own process; None before the start, and where there can be none."""
         self._tasks: list[asyncio.Task[None]] = []
         self._kubeconfig: Path | None = None
 
@@ -183,6 +188,9 @@ class ApiServer:
         if self._listener is not None:
             await self._listener.close()
             self._listener = None
+        if self.socket is not None:
+            await asyncio.to_thread(self.socket.unlink, missing_ok=True)
+            self.socket = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -199,6 +207,10 @@ class ApiServer:
             raise errors.SettingError(
                 f"EDGE_API_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}): set another address"
             ) from error
+        path = self._directory / SOCKET
+        if server_socket := await asyncio.to_thread(local_socket.bind, path):
+            self._listener.open_local(server_socket)
+            self.socket = path
 
     def credentials(self, user: str) -> Credentials:
         """The credentials of a user."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from controller import errors, names
-from controller.machinery import failures
+from controller.machinery import connections, failures
 from controller.machinery.credentials import Credentials
 from controller.machinery.documents import Listing, WatchEvent, event_of, object_of
 from controller.machinery.endpoint import Endpoint
@@ -202,7 +202,7 @@ class ApiClient:
             raise aiohttp.ClientConnectionError("the connection was closed")
         response = await session.request(
             request.method,
-            endpoint.url + request.path,
+            endpoint.base_url + request.path,
             params=request.params,
             data=request.data,
             headers=headers,
@@ -218,10 +218,8 @@ class ApiClient:
                 await self._set_aside()
             self._endpoint = endpoint
             if watching not in self._sessions:
-                context = await asyncio.to_thread(endpoint.ssl_context)
-                limit = 0 if watching else REQUESTS_AT_ONCE
                 self._sessions[watching] = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(ssl=context, limit=limit),
+                    connector=await connections.connector(endpoint, 0 if watching else REQUESTS_AT_ONCE),
                     headers={"User-Agent": self._user_agent},
                     # aiohttp fails with a ValueError on a line of more than twice its buffer.
                     read_bufsize=LINE_LIMIT,

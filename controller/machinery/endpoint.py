@@ -35,7 +35,8 @@ class Endpoint:
     """A URL and credentials. ``token_file`` is read for every request because clusters rotate it.
 
     Certificates are files, or PEM text when embedded in a kubeconfig. ``expires_at`` is the Unix time at which the
-    credentials end, None if unknown; ``renew`` reads them again and raises errors.SettingError.
+    credentials end, None if unknown; ``renew`` reads them again and raises errors.SettingError. With ``socket`` all
+    connections go through that UNIX socket, without TLS or a token; ``url`` is then only the address for others.
     """
 
     url: str
@@ -51,7 +52,13 @@ class Endpoint:
     server_name: str | None = None  # in the server's certificate, if not the host of ``url``
     proxy: str | None = field(default=None, repr=False)  # may contain a password
     expires_at: float | None = None
+    socket: Path | None = None
     renew: Renew | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def base_url(self) -> str:
+        """The URL in front of the paths of requests."""
+        return "http://localhost" if self.socket else self.url
 
     def ssl_context(self) -> ssl.SSLContext:
         """Create a context from the current files. Raises OSError."""

@@ -45,6 +45,8 @@ async def start(
     await server.start()
     stack.push_async_callback(server.stop)
     await asyncio.to_thread(server.write_kubeconfig, state.directory / KUBECONFIG)
+    if server.socket is not None:
+        return Endpoint(server.url, socket=server.socket)
     credentials = await asyncio.to_thread(server.credentials, USER)
     # Use the token: the certificate is renewed each year, but a client reads it only once.
     return Endpoint(server.url, ca_file=credentials.ca, token=credentials.token)

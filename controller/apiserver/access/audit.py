@@ -40,7 +40,7 @@ def note(request: web.Request, user: Identity, attrs: Attributes, code: int, sec
             "code": code,
             **({"dry_run": True} if request.query.get("dryRun") else {}),
             "milliseconds": round(seconds * 1000),
-            "peer": request.remote or "",
+            "peer": request.remote or "local",
             "agent": request.headers.get("User-Agent", "")[:AGENT_LENGTH],
         },
     )

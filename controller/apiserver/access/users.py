@@ -1,4 +1,4 @@
-"""Authentication: by a client certificate of our CA or a bearer token; otherwise the user is anonymous.
+"""Authentication: by our UNIX socket, a client certificate of our CA or a bearer token; otherwise anonymous.
 
 Authorization is in authorization.py.
 """
@@ -6,6 +6,7 @@ Authorization is in authorization.py.
 from __future__ import annotations
 
 import hmac
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,9 +16,10 @@ from aiohttp import web
 
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import ANONYMOUS, AUTHENTICATED, Identity, Policy
+from controller.apiserver.access.authorization import ANONYMOUS, AUTHENTICATED, CONTROLLER, Identity, Policy
 
 GROUP_ATTRIBUTE = "organizationName"
+LOCAL = Identity(CONTROLLER, (AUTHENTICATED,))
 IMPERSONATE = "Impersonate-"
 AS_USER, AS_GROUP = "Impersonate-User", "Impersonate-Group"
 
@@ -41,8 +43,7 @@ class Users:
 
     def of(self, request: web.Request) -> Identity:
         """The user, or the impersonated user. Raises failures.Failure (400, 401, 403)."""
-        # The certificate first, as in Kubernetes: a token beside it is not checked.
-        identity = self._by_certificate(request) or self._by_token(request.headers.get("Authorization", ""))
+        identity = LOCAL if _is_local(request) else self._by_credentials(request)
         acting = {name.title() for name in request.headers if name.title().startswith(IMPERSONATE)}
         # Ignoring one would suggest that it took effect.
         if acting - {AS_USER, AS_GROUP}:
@@ -55,6 +56,10 @@ class Users:
         # In constant time, so that the duration does not reveal how much of a token is right.
         found = [user for known, user in self._tokens.items() if hmac.compare_digest(known.encode(), given)]
         return found[0] if found else None
+
+    def _by_credentials(self, request: web.Request) -> Identity:
+        # The certificate first, as in Kubernetes: a token beside it is not checked.
+        return self._by_certificate(request) or self._by_token(request.headers.get("Authorization", ""))
 
     def _by_token(self, authorization: str) -> Identity:
         scheme, _, token = authorization.partition(" ")
@@ -87,6 +92,12 @@ class Users:
         if name == ANONYMOUS.name:
             return ANONYMOUS._replace(impersonator=user.name)
         return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), user.name)
+
+
+def _is_local(request: web.Request) -> bool:
+    """Whether it came through the UNIX socket, whose listener accepts only our own user."""
+    connection = request.get_extra_info("socket")
+    return connection is not None and bool(connection.family == socket.AF_UNIX)
 
 
 def _certified(certificate: dict[str, Any]) -> Certified | None:

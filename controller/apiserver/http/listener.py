@@ -1,4 +1,6 @@
-"""The TLS listener of the API; bounds the memory and file descriptors that connections use.
+"""The listener of the API: TLS for everybody, and a UNIX socket for its own process.
+
+Bounds the memory and file descriptors that connections use.
 
 Accepts connections itself instead of using asyncio's server, which starts the TLS handshake before the peer's address
 can be checked.
@@ -18,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from controller.apiserver.http import request_bodies, responses
+from controller.apiserver.http import local_socket, request_bodies, responses
 from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.http.limits import WORKER
 from controller.apiserver.http.request_bodies import Decoder
@@ -94,6 +96,11 @@ class Listener:
         self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
         return int(self._sockets[0].getsockname()[1])
 
+    def open_local(self, server_socket: socket.socket) -> None:
+        """Accept connections of our own user on a listening UNIX socket as well. Call after ``open``."""
+        self._sockets.append(server_socket)
+        self._acceptors.append(asyncio.create_task(self._accept_local(server_socket)))
+
     async def close(self) -> None:
         """Stop accepting and close all connections. Does nothing if it was never opened."""
         if self._sweeping is not None:
@@ -125,15 +132,8 @@ class Listener:
         self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
 
     async def _accept(self, server_socket: socket.socket, context: ssl.SSLContext) -> None:
-        loop = asyncio.get_running_loop()
         while self._runner and (server := self._runner.server):
-            try:
-                connection, (host, *_) = await loop.sock_accept(server_socket)
-            except OSError as error:  # no file descriptor is left, or the client has gone
-                logger.debug("Cannot accept a connection: %s", error)
-                # The client stays in the backlog and the socket readable: without a pause this loop would spin.
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
+            connection, (host, *_) = await _next(server_socket)
             # aiohttp does not report the end of a connection, so those that have ended are dropped here.
             self._connections.retain({*server.connections, *self._handshakes})
             if not self._connections.has_room(host):
@@ -145,10 +145,29 @@ class Listener:
             # Counted before the handshake ends: one that never does costs a descriptor and memory as well.
             _abort(self._connections.add(handshake, host))
 
+    async def _accept_local(self, server_socket: socket.socket) -> None:
+        while self._runner and (server := self._runner.server):
+            connection, _ = await _next(server_socket)
+            if local_socket.is_ours(connection):
+                await asyncio.get_running_loop().connect_accepted_socket(server, connection)
+            else:
+                connection.close()
+
     def _on_handshake(self, handshake: asyncio.Task[Any]) -> None:
         self._handshakes.discard(handshake)
         if not handshake.cancelled() and (protocol := handshake.result()) is not None:
             self._connections.replace(handshake, protocol)
+
+
+async def _next(server_socket: socket.socket) -> tuple[socket.socket, Any]:
+    """The next connection and the address of its peer."""
+    while True:
+        try:
+            return await asyncio.get_running_loop().sock_accept(server_socket)
+        except OSError as error:  # no file descriptor is left, or the client has gone
+            logger.debug("Cannot accept a connection: %s", error)
+            # The client stays in the backlog and the socket readable: without a pause this loop would spin.
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _handshake(connection: socket.socket, server: web.Server, context: ssl.SSLContext) -> Any:

@@ -12,13 +12,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import kopf
 
 from controller import names
 from controller.api import kinds
+from controller.machinery import connections
 from controller.machinery.backoff import Backoff
-from controller.machinery.client import Endpoint
 from controller.machinery.credentials import Credentials
+from controller.machinery.endpoint import Endpoint
 from controller.runtimes.keys import Key
 from controller.runtimes.result import Result
 
@@ -50,11 +52,11 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
             # Never a permanent error: kopf would remove the finalizer, and the container would be left behind.
             raise kopf.TemporaryError(message, delay=2 * CLEANUP_AGAIN_SECONDS[0]) from None
 
-    async def login(**_: Any) -> Connection:
+    async def login(**_: Any) -> kopf.ConnectionInfo | kopf.AiohttpSession:
         """Called at the start and after each 401; kopf refuses a connection that it knows to be rejected."""
         nonlocal last
         last = await credentials.current(last)
-        return connection(last)
+        return await local_session(last) if last.socket else connection(last)
 
     kopf.on.login(id="login", registry=registry)(login)
     runtimes = (names.GROUP, names.VERSION, kinds.RUNTIMES.plural)
@@ -88,6 +90,12 @@ def connection(endpoint: Endpoint) -> Connection:
         proxy_url=endpoint.proxy,
         endpoint=endpoint,
     )
+
+
+async def local_session(endpoint: Endpoint) -> kopf.AiohttpSession:
+    """A session through the endpoint's UNIX socket, which kopf closes."""
+    session = aiohttp.ClientSession(connector=await connections.connector(endpoint, limit=0))
+    return kopf.AiohttpSession(server=endpoint.base_url, aiohttp_session=session)
 
 
 async def _clean_up(key: Key, submit: Submit) -> None:

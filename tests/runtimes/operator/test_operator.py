@@ -200,6 +200,16 @@ def _is_handled(runtime: Any) -> bool:
     return handled == SpecDigest().build(body=kopf.Body(runtime)) and not any("/runtime-" in name for name in found)
 
 
+async def test_kopf_works_through_the_socket_of_its_own_process(api_server: Restartable) -> None:
+    server = api_server.server
+    async with operating(Endpoint(server.url, socket=server.socket), "node-1") as harness:
+        await harness.create()
+        await harness.ready()
+        await api_server.restart()
+        await harness.create("plc-2")
+        await harness.ready("plc-2")
+
+
 async def test_a_rejected_token_is_renewed(api_server: Restartable) -> None:
     user = await asyncio.to_thread(api_server.server.credentials, "controller")
     accepted = Endpoint(api_server.server.url, ca_file=user.ca, token=user.token, server_name="localhost")
