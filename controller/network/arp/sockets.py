@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 import time
@@ -18,8 +19,8 @@ from controller.network.desired_interface import DesiredInterface
 # Packets read before the event loop runs other callbacks: a flood of ARP must not hold it up.
 _AT_ONCE = 32
 _ATTEMPTS, _SECONDS = 3, 0.4  # of a question
-# RFC 5227 waits two seconds between announcements; that is too long within a reconcile pass.
-_ANNOUNCEMENTS, _SECONDS_BETWEEN = 2, 0.05
+# RFC 5227 waits two seconds between its two announcements, in which the container may have moved its link.
+_SECONDS_BETWEEN = 0.05
 
 
 class ArpSocket:
@@ -111,7 +112,7 @@ def _answer(arp: ArpSocket) -> str:
 async def announce(process: Process, links: Sequence[DesiredInterface]) -> None:
     """Announce the addresses of a container's links from inside, so that siblings on its parent hear it.
 
-    Raises OSError.
+    Repeats it a moment later, without letting the caller wait. Raises OSError.
     """
     announcements = [
         (link.name, packets.announcement(addresses.mac_bytes(link.mac_address), link.address.ip))
@@ -120,11 +121,21 @@ async def announce(process: Process, links: Sequence[DesiredInterface]) -> None:
     ]
     if not announcements:
         return
-    with await asyncio.to_thread(setns.inside, process, _open_any) as speaker:
-        for number in range(_ANNOUNCEMENTS):
-            await asyncio.sleep(_SECONDS_BETWEEN if number else 0)
-            for name, packet in announcements:
-                speaker.sendto(packet, (name, packets.ETHERTYPE, 0, 0, packets.BROADCAST_MAC))
+    with contextlib.ExitStack() as stack:
+        speaker = stack.enter_context(await asyncio.to_thread(setns.inside, process, _open_any))
+        _send_all(speaker, announcements)
+        asyncio.get_running_loop().call_later(_SECONDS_BETWEEN, _send_last, stack.pop_all(), speaker, announcements)
+
+
+def _send_all(speaker: socket.socket, announcements: Sequence[tuple[str, bytes]]) -> None:
+    for name, packet in announcements:
+        speaker.sendto(packet, (name, packets.ETHERTYPE, 0, 0, packets.BROADCAST_MAC))
+
+
+def _send_last(stack: contextlib.ExitStack, speaker: socket.socket, announcements: Sequence[tuple[str, bytes]]) -> None:
+    # The container may have stopped, or lost a link, since.
+    with stack, contextlib.suppress(OSError):
+        _send_all(speaker, announcements)
 
 
 def _open_any() -> socket.socket:
