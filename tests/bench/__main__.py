@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import compileall
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -92,6 +94,8 @@ def main() -> int:
     if options.list:
         print("\n".join(f"{section.name:<12} {section.title}" for section in SECTIONS))
         return 0
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir("controller", quiet=1)  # as in an installation, whose starts compile nothing
     lan.remove_orphans()
     dockerd.remove_orphans()
     chosen = options.only.split(",") if options.only else [section.name for section in SECTIONS]

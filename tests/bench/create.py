@@ -76,10 +76,10 @@ async def measure(run: Run) -> AsyncGenerator[Row]:
         )
 
 
-async def creations(bed: Bed, rounds: int) -> Creation:
+async def creations(bed: Bed, rounds: int, first: int = FIRST_HOST) -> Creation:
     """Create and remove with raw Docker and with the controller in turn, so that both see the same noise."""
     found = Creation([], [], [], [])
-    for number in range(FIRST_HOST, FIRST_HOST + rounds):
+    for number in range(first, first + rounds):
         found.raw.append(await _raw(bed, f"raw-{number}", number))
         on_lan, answered = await _ours(bed, f"bench-{number}", number)
         found.ours.append(on_lan)

@@ -56,7 +56,7 @@ class Host(NamedTuple):
         for name, number in names.items():
             await self.create(name, number)
         for name in names:
-            await self.edge.wait_running(name, seconds=180)
+            await self.edge.wait_running(name, seconds=600)
         return [self.lan.address(number) for number in names.values()]
 
 

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from tests.bench import api, churn, create, devices, dhcp, failover, many, pods
+from tests.bench import (
+    api,
+    churn,
+    create,
+    devices,
+    dhcp,
+    failover,
+    forward,
+    hundreds,
+    idle,
+    lifecycle,
+    many,
+    pods,
+    recovery,
+    start,
+)
 from tests.bench.section import Section
 
 SECTIONS = (
     Section("create", "Creating a runtime", create.measure),
+    Section("lifecycle", "Stop, start and restart", lifecycle.measure),
+    Section("forward", "Requests to a runtime", forward.measure),
+    Section("idle", "An idle controller", idle.measure),
+    Section("start", "Start of the controller", start.measure),
+    Section("recovery", "Recovery of many runtimes", recovery.measure),
+    Section("hundreds", "Hundreds of runtimes on one host", hundreds.measure),
     Section("many", "Many Runtimes on an in-memory backend", many.measure),
     Section("api", "The embedded API beside kube-apiserver on etcd", api.measure),
     Section("churn", "Runtimes that come and go", churn.measure),

@@ -1,0 +1,70 @@
+"""Section ``idle``: memory, CPU and bytes written of a controller whose runtimes do nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
+
+from tests.bench import process, rows
+from tests.bench.host import Host, host
+from tests.bench.rows import Figure, Goal, Row
+from tests.bench.section import Run, say
+from tests.support.dhcp_server import DhcpServer
+
+SETTLE_SECONDS = 10.0  # reconciliations after the creates are still running
+DAY_SECONDS = 86_400
+SAMPLE_BYTES, SAMPLE_SECONDS = 10, 5  # of the metrics, whose whole hours are written once (controller/metrics)
+
+
+async def measure(run: Run) -> AsyncGenerator[Row]:
+    """The rows of the section."""
+    counts = run.counts
+    async with host(run) as ours:
+        await ours.start()
+        await ours.populate(counts.runtimes)
+        what = f"{counts.runtimes} runtimes"
+        async for row in _resting(ours, what, counts.idle_seconds, (84e6, 0.4)):
+            yield row
+    async with host(run) as ours:
+        await ours.start()
+        with ExitStack() as stack:
+            stack.enter_context(DhcpServer(ours.lan, ours.folder, first=10, last=250))
+            await _lease(ours, counts.leased)
+            what = f"{counts.leased} runtimes with leases"
+            async for row in _resting(ours, what, counts.leased_seconds, (92e6, 0.8)):
+                yield row
+
+
+async def _lease(ours: Host, count: int) -> None:
+    interface = {"name": "lan0", "parent_interface": ours.lan.parent, "network_mode": "dhcp"}
+    names = [f"plc-{number}" for number in range(count)]
+    for name in names:
+        await ours.edge.send("create_new_runtime", container_name=name, vnic_configs=[interface])
+    for name in names:
+        await ours.edge.wait_running(name, seconds=180)
+
+
+async def _resting(ours: Host, what: str, seconds: float, limits: tuple[float, float]) -> AsyncGenerator[Row]:
+    await asyncio.sleep(SETTLE_SECONDS)
+    say(f"{what} for {seconds:g} s")
+    before = process.written_bytes(ours.process_id)
+    cpu = Figure(await process.cpu_percent(ours.process_id, seconds))
+    written = process.written_bytes(ours.process_id) - before
+    memory, cores = limits
+    yield Row(f"memory with {what}", rows.MEGABYTES, Figure(process.resident_bytes(ours.process_id)), goal=Goal(memory))
+    yield Row(f"idle CPU with {what}", rows.CORE, cpu, goal=Goal(cores), note=f"over {seconds:g} s")
+    yield _written(ours, what, written * DAY_SECONDS / seconds, seconds)
+
+
+def _written(ours: Host, what: str, extrapolated: float, seconds: float) -> Row:
+    """Bytes per day: those of the window, and what is written too rarely to be in it."""
+    series = len(ours.docker.containers()) + 1
+    metrics = SAMPLE_BYTES * DAY_SECONDS / SAMPLE_SECONDS * series
+    backup = sum(file.stat().st_size for file in ours.edge.state.glob("**/objects.db"))
+    note = (
+        f"{rows.MEGABYTES.show(extrapolated)} extrapolated from {seconds:g} s, "
+        f"{rows.MEGABYTES.show(metrics)} metrics, {rows.MEGABYTES.show(backup)} backup"
+    )
+    day = Figure(extrapolated + metrics + backup)
+    return Row(f"written per day with {what}", rows.MEGABYTES, day, goal=Goal(20e6), note=note)
