@@ -13,7 +13,7 @@ from controller import errors
 from controller.container_root import Process
 from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
-from controller.network.netns import Namespace
+from controller.network.netns import Namespace, Snapshot
 
 # 12 s: on a busy machine the kernel takes seconds to remove the namespace of the previous run.
 _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
@@ -33,12 +33,16 @@ async def reconcile_links(
         faults = link_plan.faults(snapshot, wanted)
         if not surplus and not faults:
             return []
-        await namespace.apply(surplus)
-        # A fresh snapshot: a link that was just removed from a wrong parent is missing now.
-        for link in link_plan.missing(await namespace.snapshot(), wanted):
-            # Under a temporary name: a link of the engine may have the desired one until the renames.
-            await namespace.add_macvlan(link_plan.temporary_name(link.mac_address), link.parent, link.mac_address)
-        await _rename(namespace, wanted)
+        if surplus:
+            await namespace.apply(surplus)
+            # A link that was just removed from a wrong parent is missing now.
+            snapshot = await namespace.snapshot()
+        if missing := link_plan.missing(snapshot, wanted):
+            for link in missing:
+                # Under a temporary name: a link of the engine may have the desired one until the renames.
+                await namespace.add_macvlan(link_plan.temporary_name(link.mac_address), link.parent, link.mac_address)
+            snapshot = await namespace.snapshot()
+        await _rename(namespace, snapshot, wanted)
         await _give_addresses(namespace, wanted)
         return [*faults.values(), *(f"{command[-1]} is not wanted" for command in surplus)]
 
@@ -64,12 +68,12 @@ async def _give_addresses(namespace: Namespace, wanted: Sequence[DesiredInterfac
         await asyncio.sleep(_LINGERING_LINK_SECONDS)
 
 
-async def _rename(namespace: Namespace, wanted: Sequence[DesiredInterface]) -> None:
-    before = await namespace.snapshot()
+async def _rename(namespace: Namespace, before: Snapshot, wanted: Sequence[DesiredInterface]) -> None:
+    engine_names = link_plan.engine_names(before, wanted)
     try:
-        await namespace.apply(link_plan.renames(before, wanted))
+        await namespace.apply([*link_plan.renames(before, wanted), *engine_names])
     except errors.Retry:
-        # Kernels before 6.2 refuse to rename a link that is up.
+        # Kernels before 6.2 refuse to rename a link that is up, and those before 5.5 have no alternative names.
         await namespace.apply(link_plan.renames(await namespace.snapshot(), wanted, live=False))
-    with contextlib.suppress(errors.Retry):  # kernels before 5.5 have no alternative names
-        await namespace.apply(link_plan.engine_names(before, wanted))
+        with contextlib.suppress(errors.Retry):
+            await namespace.apply(engine_names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address
 
@@ -15,6 +16,7 @@ from controller.network.arp import probe as arp_probe
 from controller.network.arp.guard import AddressGuard
 from controller.network.arp.listeners import Listeners
 from controller.network.arp.probe import GuardedAddress
+from controller.network.arp.sockets import ArpSocket
 from tests.support.lan import Lan
 
 OURS = bytes.fromhex("02ab00000041")
@@ -204,3 +206,21 @@ async def test_a_probe_on_a_parent_that_is_down_is_not_complete(guard: AddressGu
     probe = guard.begin_probe([held(lan, 60)])
     assert await probe.answers() == {}
     assert not probe.complete
+
+
+async def test_sockets_are_closed_outside_the_event_loop(
+    guard: AddressGuard, lan: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed_in: list[threading.Thread] = []
+    close = ArpSocket.close
+
+    def record(arp: ArpSocket) -> None:
+        closed_in.append(threading.current_thread())
+        close(arp)
+
+    monkeypatch.setattr(ArpSocket, "close", record)
+    await guard.probe([held(lan, 60)])
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+    assert closed_in
+    assert threading.main_thread() not in closed_in

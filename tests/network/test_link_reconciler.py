@@ -6,14 +6,14 @@ import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import pytest
 
 from controller import errors
 from controller.api import runtimes
 from controller.container_root import Process
-from controller.network import link_plan, link_reconciler
+from controller.network import commands, link_plan, link_reconciler
 from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Namespace, Snapshot
 from tests.support.command import run
@@ -142,3 +142,22 @@ async def test_a_reused_process_id_is_not_entered(container: Process) -> None:
 async def test_a_process_that_is_gone_is_reported() -> None:
     with pytest.raises(errors.Retry, match="Cannot enter the network namespace"):
         await link_reconciler.reconcile_links(bare(2**22 + 1), [], [])
+
+
+async def test_a_link_of_the_engine_costs_four_runs_of_ip(
+    lan: Lan, container: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, runs, run_ip = desired(lan, 10, "plant"), [], commands.run
+    async with Namespace(container) as namespace:
+        await namespace.add_macvlan("eth0", lan.parent, wanted.mac_address)
+
+    async def counted(arguments: Sequence[str], text: str = "", keep: Collection[int] = ()) -> str:
+        runs.append(text)
+        return await run_ip(arguments, text, keep)
+
+    monkeypatch.setattr(commands, "run", counted)
+    assert await link_reconciler.reconcile_links(container, [wanted], [wanted.mac_address])
+
+    assert len(runs) == 4, runs  # read, rename, read, address
+    (link,) = (await snapshot_of(container)).links
+    assert (link.name, link.alternative_names) == ("plant", ("eth0",))

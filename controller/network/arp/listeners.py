@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address
 
+from controller.network.arp import sockets
 from controller.network.arp.packets import ArpClaim
 from controller.network.arp.sockets import ArpSocket
 
@@ -60,7 +61,7 @@ class Listeners:
         arp = self._sockets.pop(parent)
         # Before the close: the number may then belong to another file of the loop.
         asyncio.get_running_loop().remove_reader(arp.fileno())
-        arp.close()
+        sockets.close_in_thread(arp)
 
     def _readable(self, parent: str) -> None:
         try:

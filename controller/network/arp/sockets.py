@@ -20,7 +20,7 @@ from controller.network.desired_interface import DesiredInterface
 _AT_ONCE = 32
 _ATTEMPTS, _SECONDS = 3, 0.4  # of a question
 # RFC 5227 waits two seconds between its two announcements, in which the container may have moved its link.
-_SECONDS_BETWEEN = 0.05
+_REPEATED_SECONDS = 0.05
 
 
 class ArpSocket:
@@ -121,21 +121,30 @@ async def announce(process: Process, links: Sequence[DesiredInterface]) -> None:
     ]
     if not announcements:
         return
-    with contextlib.ExitStack() as stack:
-        speaker = stack.enter_context(await asyncio.to_thread(setns.inside, process, _open_any))
-        _send_all(speaker, announcements)
-        asyncio.get_running_loop().call_later(_SECONDS_BETWEEN, _send_last, stack.pop_all(), speaker, announcements)
+    speaker = await asyncio.to_thread(setns.inside, process, _open_any)
+    try:
+        _speak(speaker, announcements)
+    except OSError:
+        close_in_thread(speaker)
+        raise
+    asyncio.get_running_loop().call_later(_REPEATED_SECONDS, _repeat, speaker, announcements)
 
 
-def _send_all(speaker: socket.socket, announcements: Sequence[tuple[str, bytes]]) -> None:
+def close_in_thread(packet_socket: ArpSocket | socket.socket) -> None:
+    """Close a packet socket without blocking the event loop: the kernel waits 10 to 20 ms for all readers (RCU)."""
+    asyncio.get_running_loop().run_in_executor(None, packet_socket.close)
+
+
+def _repeat(speaker: socket.socket, announcements: Sequence[tuple[str, bytes]]) -> None:
+    # The container may have stopped, or lost a link, since.
+    with contextlib.suppress(OSError):
+        _speak(speaker, announcements)
+    close_in_thread(speaker)
+
+
+def _speak(speaker: socket.socket, announcements: Sequence[tuple[str, bytes]]) -> None:
     for name, packet in announcements:
         speaker.sendto(packet, (name, packets.ETHERTYPE, 0, 0, packets.BROADCAST_MAC))
-
-
-def _send_last(stack: contextlib.ExitStack, speaker: socket.socket, announcements: Sequence[tuple[str, bytes]]) -> None:
-    # The container may have stopped, or lost a link, since.
-    with stack, contextlib.suppress(OSError):
-        _send_all(speaker, announcements)
 
 
 def _open_any() -> socket.socket:

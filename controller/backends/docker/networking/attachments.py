@@ -73,7 +73,9 @@ class Attachments:
             self._address_registry.require_free(target.identity, desired_interfaces)
         else:
             await self._address_registry.require_unclaimed(target.identity, desired_interfaces)
-        container = await self._with_endpoints(target, container, desired_interfaces)
+        # The probe takes long enough for the container to stop or start again.
+        if await self._repair_endpoints(target, container, desired_interfaces) or not started:
+            container = await self._containers.require(target.identity)
         if container.state["Status"] == "running":
             await self._repair_running(target, container, started=started)
         if missing := dict.fromkeys(desired.parent for desired in desired_interfaces if not desired.parent_index):
@@ -91,22 +93,24 @@ class Attachments:
         placed = (replace(desired, parent_index=indexes[desired.parent]) for desired in found)
         return self._leasing.with_lease_states(target.identity, placed, container.process)
 
-    async def _with_endpoints(
+    async def _repair_endpoints(
         self, target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface]
-    ) -> Container:
-        """The container with its endpoints in order; a LAN network that the engine cannot use is created again."""
+    ) -> bool:
+        """Whether any endpoint was changed; a LAN network that the engine cannot use is created again."""
         try:
-            await self._arrange_endpoints(target, container, desired_interfaces)
+            return await self._arrange_endpoints(target, container, desired_interfaces)
         except failures.Refusal as refusal:
             if not await self._networks.drop_unusable(refusal):
                 raise
             # Inspect again: the interrupted try may have changed some endpoints.
-            await self._arrange_endpoints(target, await self._containers.require(target.identity), desired_interfaces)
-        return await self._containers.require(target.identity)
+            container = await self._containers.require(target.identity)
+            await self._arrange_endpoints(target, container, desired_interfaces)
+            return True
 
     async def _arrange_endpoints(
         self, target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface]
-    ) -> None:
+    ) -> bool:
+        """Disconnect and connect what differs; whether anything did."""
         capabilities = await self._engine.capabilities()
 
         def can_pin(network: str, desired: DesiredInterface) -> bool:
@@ -125,8 +129,10 @@ class Attachments:
             await _remove_link(container, desired.mac_address)
             await self._connect(container, network, create_body.endpoint(desired, capabilities, target.spec))
         internal = labels.internal_network_name(target.identity)
-        if internal not in {endpoint.network for endpoint in container.endpoints if endpoint not in arranged.lost}:
+        present = {endpoint.network for endpoint in container.endpoints if endpoint not in arranged.lost}
+        if internal not in present:
             await self._connect(container, internal, create_body.internal_endpoint(capabilities, target.spec))
+        return bool(arranged.lost or arranged.disconnect or arranged.connect) or internal not in present
 
     async def _connect(self, container: Container, network: str, settings: dict[str, object]) -> None:
         body = {"Container": container.id, "EndpointConfig": settings}
