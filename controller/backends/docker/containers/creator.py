@@ -15,7 +15,7 @@ from typing import Any
 
 from controller import errors
 from controller.api import reasons
-from controller.backends.base import Progress, Target
+from controller.backends.base import Identity, Progress, Target
 from controller.backends.docker.containers import create_body, labels
 from controller.backends.docker.containers.inventory import Container, is_of
 from controller.backends.docker.engine import failures
@@ -61,7 +61,9 @@ class ContainerCreator:
         desired_interfaces = create_body.desired_interfaces(target, provenance.mac_addresses)
         # The checks come first, so that what they refuse leaves no network or VLAN behind.
         self._address_registry.require_free(target.identity, desired_interfaces)
-        await self._require_volumes(target)
+        name, _ = await asyncio.gather(
+            self._images.readable_name(provenance.image, provenance.image_source), self._require_volumes(target)
+        )
         # Before the networks: Docker's macvlan driver would create a missing VLAN itself, without our mark.
         await self._parents.provide(desired.parent for desired in desired_interfaces)
         planned = await self._networks.prepare(
@@ -71,7 +73,6 @@ class ContainerCreator:
         realtime = provenance.realtime and not self._realtime_refused
         provenance = dataclasses.replace(provenance, mac_addresses=macs, realtime=realtime)
         body = await self._body(target, provenance, planned.connect)
-        name = await self._images.readable_name(provenance.image, provenance.image_source)
         await self._create_and_connect(target, body | {"Image": name})
         # Checked above, but the engine resolved the tag during the create: somebody may have moved it in between.
         if pulling.is_movable(name) and not await self._images.resolves_to(name, provenance.image):
@@ -110,11 +111,13 @@ class ContainerCreator:
         )
 
     async def _require_volumes(self, target: Target) -> None:
-        """Check that existing volumes do not belong to another runtime. Raises Refusal and errors.Stalled."""
-        for volume in target.spec.volumes:
-            name = labels.volume_name(target.identity, volume.name)
-            if found := await self._engine.find(partial(_inspect_volume, name=name)):
-                labels.require_owner(found.get("Labels"), target.identity, f"volume {name}")
+        await asyncio.gather(*(self._require_volume(target.identity, volume.name) for volume in target.spec.volumes))
+
+    async def _require_volume(self, identity: Identity, volume: str) -> None:
+        """Check that an existing volume does not belong to another runtime. Raises Refusal and errors.Stalled."""
+        name = labels.volume_name(identity, volume)
+        if found := await self._engine.find(partial(_inspect_volume, name=name)):
+            labels.require_owner(found.get("Labels"), identity, f"volume {name}")
 
     async def _create_and_connect(self, target: Target, body: dict[str, Any]) -> None:
         """Create the container and connect it to its internal network, or check that it exists and is ours."""

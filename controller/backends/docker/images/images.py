@@ -88,8 +88,10 @@ class Images:
         """Whether the name currently resolves to the pinned image. Raises Refusal when the engine lacks the pin."""
         if name == pin:
             return True
-        pinned = await self._engine.call(lambda client: _inspect(client, pin))
-        found = await self._inspect(name, (400, 404))  # 400: an old engine cannot parse name:tag@digest
+        pinned, found = await asyncio.gather(
+            self._engine.call(lambda client: _inspect(client, pin)),
+            self._inspect(name, (400, 404)),  # 400: an old engine cannot parse name:tag@digest
+        )
         return found is not None and found["Id"] == pinned["Id"]
 
     async def remove_superseded(self, target: Target, pin: str) -> None:

@@ -55,7 +55,7 @@ class Networks:
             planned = plan(LanNetworks(self._install_id, known, capabilities))
             await self._ensure_internal(identity, known)
             for desired in planned.create:
-                await self._ensure_lan(desired, await self.all())
+                await self._create_lan(desired)
             return planned
 
     async def remove_internal(self, identity: Identity) -> bool:
@@ -110,12 +110,10 @@ class Networks:
         message = f"No /28 of {self._internal_pool} is free: enlarge EDGE_INTERNAL_POOL"
         raise errors.Stalled(reasons.POOL_EXHAUSTED, message)
 
-    async def _ensure_lan(self, desired: DesiredInterface, known: list[Network]) -> None:
+    async def _create_lan(self, desired: DesiredInterface) -> None:
         subnet, parent = desired.subnet, desired.parent
         assert subnet is not None  # noqa: S101 - Docker provides static addresses only
         name = labels.lan_network_name(self._install_id, parent, subnet)
-        if self._find(name, known):
-            return
         # Docker reserves a gateway address in each pool, even if the LAN has none.
         gateway = desired.interface.gateway or addresses.spare_address(subnet, desired.interface.address)
         pools = [{"Subnet": str(subnet), "Gateway": gateway}]
