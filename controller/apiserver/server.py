@@ -19,7 +19,8 @@ import yaml
 from controller import __version__, boottime, errors, files, names
 from controller.apiserver.access import kubeconfigs
 from controller.apiserver.access.authorization import Identity, Policy
-from controller.apiserver.access.pki import Credentials, Pki
+from controller.apiserver.access.credentials import Credentials
+from controller.apiserver.access.renewal import CertificateRenewal
 from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users
 from controller.apiserver.compat import registration as compat
@@ -86,7 +87,7 @@ class ApiServer:
         self._back_up = BackupSchedule(self._database, self._backups, daily_timer, self._disk)
         self._store = Store(self._database, disk=self._disk)
         self._options = database_options
-        self._pki = Pki(self._directory / "pki", lambda: (host_from_here(host), *addresses()))
+        self._pki = CertificateRenewal(self._directory / "pki", lambda: (host_from_here(host), *addresses()))
         self._limits = limits or Limits()
         self._listener: Listener | None = None
         self.socket: Path | None = None

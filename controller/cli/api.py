@@ -54,7 +54,7 @@ def kubeconfig(settings: Settings, user: str | None, ttl: float | None, server: 
 
 
 def _issued(state_dir: Path, user: str, seconds: float, server: str) -> str:
-    from controller.apiserver.access.kubeconfigs import KubeconfigIssuer  # noqa: PLC0415 - cryptography, only for this command
+    from controller.apiserver.access.kubeconfig_issuer import KubeconfigIssuer  # noqa: PLC0415 - cryptography, only for this command
 
     made = KubeconfigIssuer(state_dir, state_dir / KUBECONFIG).make(user, seconds, server)
     return yaml.safe_dump(made, sort_keys=False)

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
+from controller import certificate_reader
+from controller.certificate_reader import CertificateFacts
 from controller.errors import IdentityError
 
 
@@ -39,7 +38,7 @@ class Identity:
         agent_id = _common_name(parsed, certificate)
         # The cloud's TLS alert would name neither the file nor the clock of this host.
         _check_validity(parsed, certificate, datetime.fromtimestamp(clock(), UTC))
-        return cls(agent_id, parsed.not_valid_after_utc, _context(certificate, key, ca))
+        return cls(agent_id, parsed.not_after, _context(certificate, key, ca))
 
 
 def agent_id(certificate: Path) -> str:
@@ -47,26 +46,26 @@ def agent_id(certificate: Path) -> str:
     return _common_name(_parse(certificate), certificate)
 
 
-def _parse(path: Path) -> x509.Certificate:
+def _parse(path: Path) -> CertificateFacts:
     try:
-        return x509.load_pem_x509_certificate(_read(path, "client certificate", "EDGE_CLIENT_CERT"))
+        return certificate_reader.read(_read(path, "client certificate", "EDGE_CLIENT_CERT"))
     except ValueError as error:
         raise IdentityError(
             f"client certificate {path} is not a PEM certificate: replace it with the one that the cloud issued"
         ) from error
 
 
-def _common_name(certificate: x509.Certificate, path: Path) -> str:
-    for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
-        if name := str(attribute.value).strip():
+def _common_name(certificate: CertificateFacts, path: Path) -> str:
+    for common_name in certificate.common_names:
+        if name := common_name.strip():
             return name
     raise IdentityError(
         f"client certificate {path} has no CN, so this agent has no id: replace it with the one that the cloud issued"
     )
 
 
-def _check_validity(certificate: x509.Certificate, path: Path, now: datetime) -> None:
-    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+def _check_validity(certificate: CertificateFacts, path: Path, now: datetime) -> None:
+    start, end = certificate.not_before, certificate.not_after
     if now > end:
         raise IdentityError(
             f"client certificate {path} expired on {end:%Y-%m-%d %H:%M} UTC: replace it, "

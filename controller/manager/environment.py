@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from controller import errors
 from controller.backends.docker.engine.lane import EngineLimits
+from controller.cloud import identity
 from controller.disk import Disk
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint, from_cluster
@@ -189,8 +190,6 @@ async def _identify(
 
 def _agent_id(settings: Settings) -> str | None:
     """Return the CN of the client certificate, even of an invalid one, as it only serves as a name."""
-    from controller.cloud import identity  # noqa: PLC0415 - loads cryptography; in a thread while the API starts
-
     try:
         return identity.agent_id(settings.client_cert)
     except errors.IdentityError as error:

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
+from controller.apiserver.access.kubeconfig_issuer import KubeconfigIssuer
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.server import ApiServer
 from tests.apiserver.state_directory import StateDirectory, written

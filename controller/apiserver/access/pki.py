@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import datetime
 import logging
-import secrets
-import ssl
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from cryptography import x509
 
 from controller import RELEASED, certificates, files
-from controller.apiserver.access.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
+from controller.apiserver.access.authorization import MASTERS
+from controller.apiserver.access.credentials import USERS, CredentialFiles
 from controller.certificates import BEGIN, Pair, Period
 
 log = logging.getLogger(__name__)
@@ -31,44 +29,31 @@ LEAF_DAYS = 365
 RENEW_DAYS = 60
 # A certificate never outlives the CA that issued it.
 RENEW_AUTHORITY_DAYS = LEAF_DAYS + RENEW_DAYS
-# Users with stored credentials, and their group.
-USERS = {"admin": MASTERS, CONTROLLER: ""}
 # Users for whom kubeconfigs can be issued, and their group.
 KUBECONFIG_USERS = {"admin": MASTERS, "viewer": ""}
 REMEDY = "kubeconfigs issued so far are rejected; `edge-controller kubeconfig` prints new ones"
 LOCAL_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "::1")
 
 
-class Credentials(NamedTuple):
-    """The credentials of a client."""
+class Pki(CredentialFiles):
+    """Creates and renews the files. ``names`` returns the host names and addresses that currently reach the server.
 
-    ca: Path
-    certificate: Path
-    key: Path
-    token: str
-
-
-class Pki:
-    """The files in one directory. ``names`` returns the host names and addresses that currently reach the server."""
+    The service does this through renewal.py, as the library that issues certificates takes 8 MB.
+    """
 
     def __init__(self, directory: Path, names: Callable[[], Iterable[str]] = tuple) -> None:
-        self._directory = directory
+        super().__init__(directory)
         self._names = names
 
     def ensure(self, clock: float) -> bool:
         """Create what is missing, damaged, for other addresses, or about to expire. Returns whether it created any."""
-        for folder in (self._directory.parent, self._directory):  # mkdir applies the mode to the last one only
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make_directory()
         now = time_of(clock)
         authority, made = self._authority(now)
         made |= self._ensure_server(authority, now)
         for user, group in USERS.items():
             made |= self._ensure_user(authority, certificates.subject(user, group), user, now)
-        for user in USERS:
-            token = self._path(user, "token")
-            # A power cut may leave the file empty, and an empty token would admit everybody.
-            if not token.exists() or not token.read_bytes():
-                files.write_secret(token, secrets.token_urlsafe(32).encode())
+        self.ensure_tokens()
         return made
 
     def issue_client(self, user: str, seconds: float, clock: float) -> tuple[bytes, bytes]:
@@ -83,41 +68,22 @@ class Pki:
         """Whether the server's certificate is valid for the host name. Raises OSError and ValueError."""
         return certificates.host_name(host) in certificates.names_of(self._read("server").certificate)
 
-    def ca(self) -> str:
-        """The CA certificate, as PEM."""
-        return self._path("ca", "crt").read_text()
+    def server_names(self) -> set[str]:
+        """The names and addresses in the server's certificate. Raises OSError and ValueError."""
+        return {str(name.value) for name in certificates.names_of(self._read("server").certificate)}
 
-    def credentials(self, user: str) -> Credentials:
-        """The files and the token of a user."""
-        token = (self._directory / f"{user}.token").read_text()
-        return Credentials(self._path("ca", "crt"), self._path(user, "crt"), self._path(user, "key"), token)
-
-    def tokens(self) -> dict[str, Identity]:
-        """User and groups by token."""
-        return {
-            self.credentials(user).token: Identity(user, (*([group] if group else ()), AUTHENTICATED))
-            for user, group in USERS.items()
-        }
-
-    def server_context(self) -> ssl.SSLContext:
-        """The TLS context of the server; client certificates are optional, since a token suffices."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._path("ca", "crt")))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.verify_mode = ssl.CERT_OPTIONAL
-        self.load(context)
-        return context
-
-    def load(self, context: ssl.SSLContext) -> None:
-        """Load the current certificates into the context; open connections keep theirs."""
-        context.load_verify_locations(str(self._path("ca", "crt")))
-        context.load_cert_chain(str(self._path("server", "crt")), str(self._path("server", "key")))
+    def renewal_time(self) -> float:
+        """When the first certificate is to be renewed, in seconds since the epoch. Raises OSError and ValueError."""
+        days = {"ca": RENEW_AUTHORITY_DAYS, **dict.fromkeys(("server", *USERS), RENEW_DAYS)}
+        ends = {name: self._read(name).certificate.not_valid_after_utc.timestamp() for name in days}
+        return min(end - days[name] * 86400 for name, end in ends.items())
 
     def _authority(self, now: datetime.datetime) -> tuple[Pair, bool]:
         """Return the CA and whether it was replaced or renewed. A renewal because of its age keeps the key."""
         found = self._sound("ca")
         if found and not _ends_within(found, now, RENEW_AUTHORITY_DAYS):
             return found, False
-        if not found and self._path("ca", "crt").exists():
+        if not found and self.path("ca", "crt").exists():
             log.warning("Replaced the damaged CA of the API: %s", REMEDY)
         made = certificates.authority(AUTHORITY_NAME, _from_1970(now, AUTHORITY_DAYS), found.key if found else None)
         self._store("ca", made)
@@ -152,16 +118,13 @@ class Pki:
             return None
 
     def _read(self, name: str) -> Pair:
-        return certificates.read(self._path(name, "crt").read_bytes(), self._path(name, "key").read_bytes())
+        return certificates.read(self.path(name, "crt").read_bytes(), self.path(name, "key").read_bytes())
 
     def _store(self, name: str, pair: Pair) -> None:
         certificate, key = pair.pem()
         # The key first: a first start that ends in between leaves no certificate, so no CA is reported as damaged.
-        files.write_secret(self._path(name, "key"), key)
-        files.write_secret(self._path(name, "crt"), certificate)
-
-    def _path(self, name: str, kind: str) -> Path:
-        return self._directory / f"{name}.{kind}"
+        files.write_secret(self.path(name, "key"), key)
+        files.write_secret(self.path(name, "crt"), certificate)
 
 
 def time_of(clock: float) -> datetime.datetime:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from controller import RELEASED, boottime, files
 from controller.apiserver import failures
-from controller.apiserver.access.pki import Pki
+from controller.apiserver.access.renewal import CertificateRenewal
 from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Resource
@@ -81,7 +81,7 @@ class Maintenance:
     def __init__(
         self,
         store: Store,
-        pki: Pki,
+        pki: CertificateRenewal,
         clock: Callable[[], float],
         renewed: Callable[[], Awaitable[None]],
         back_up: Callable[[], None],

@@ -12,8 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from controller import certificates
-
 # The leader trusts exactly this certificate, so validity dates would add nothing but failures on hosts with a wrong
 # clock.
 END = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)  # RFC 5280 section 4.1.2.5
@@ -30,6 +28,8 @@ class ServerCertificate(NamedTuple):
 
 def make() -> ServerCertificate:
     """A new certificate. Blocking (about 1 ms)."""
+    from controller import certificates  # noqa: PLC0415 - the library that issues them, which the leader does not need
+
     valid = certificates.Period(certificates.BEGIN, END)
     pem, secret = certificates.authority(HOST, valid, names=[certificates.host_name(HOST)]).pem()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

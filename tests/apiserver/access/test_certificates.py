@@ -13,7 +13,7 @@ import yaml
 
 from controller import certificates
 from controller.apiserver.access import kubeconfigs
-from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
+from controller.apiserver.access.kubeconfig_issuer import KubeconfigIssuer
 from controller.apiserver.access.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
 from controller.apiserver.server import ApiServer
 from controller.machinery import endpoint

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller import RELEASED
-from controller.apiserver.access.pki import Pki
+from controller.apiserver.access.renewal import CertificateRenewal
 from controller.apiserver.controllers.maintenance import DailyTimer, Maintenance
 from controller.apiserver.storage.backups import DAY, Backups
 from controller.apiserver.storage.store import Store
@@ -75,7 +75,7 @@ class Rounds(Maintenance):
     """Records the times of its rounds and does nothing else."""
 
     def __init__(self, clock: Callable[[], float], elapsed: Callable[[], float]) -> None:
-        super().__init__(Store(Path()), Pki(Path()), clock, self.once, lambda: None, elapsed)
+        super().__init__(Store(Path()), CertificateRenewal(Path()), clock, self.once, lambda: None, elapsed)
         self.at: list[float] = []
 
     async def once(self) -> None:

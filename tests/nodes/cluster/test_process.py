@@ -67,7 +67,7 @@ async def test_it_leads_and_releases_the_lease_at_the_end(
     [("manager", []), ("leader", []), ("link", ["socketio"]), ("pods", []), ("node", [])],
 )
 def test_a_process_loads_only_the_libraries_of_its_roles(role: str, loaded: list[str]) -> None:
-    libraries = ("docker", "kopf", "socketio")  # the first two are loaded by their threads
+    libraries = ("docker", "kopf", "socketio", "cryptography")  # the first two are loaded by their threads
     code = f"import sys, controller.manager.{role}; print([m for m in {libraries} if m in sys.modules])"
     assert command.run(sys.executable, "-c", code).stdout.strip() == str(loaded)
 
