@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from controller.machinery.backoff import Backoff
@@ -55,6 +56,20 @@ async def while_running(work: Awaitable[T], *tasks: asyncio.Task[Any]) -> T:
     finally:
         # asyncio.wait() does not cancel what it waits for when it is cancelled itself.
         waiting.cancel()
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run ``work`` beside the body and wait for its end; a cancellation cancels both."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    finally:
+        # Unlike ``await task``, this does not replace an error of the body.
+        await asyncio.wait({task})
 
 
 async def _keep_running(name: str, loop_function: Callable[[], Awaitable[None]]) -> None:

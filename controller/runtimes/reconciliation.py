@@ -18,7 +18,7 @@ from controller.backends import base
 from controller.backends.observation import Observed
 from controller.backends.protocol import Reconcilable
 from controller.boottime import Boot
-from controller.machinery import conditions
+from controller.machinery import conditions, supervisor
 from controller.machinery.client import ApiClient
 from controller.runtimes import drift, plan, secrets, status
 from controller.runtimes.desired import Desired
@@ -161,30 +161,35 @@ class Reconciliation:
         )
 
     async def _execute(self, current: plan.Plan) -> None:
-        """Write the coming steps to the status, then run them; repairs in a crash loop are not written each time."""
+        """Run the coming steps. Those that need it wait until the status records all of them."""
         if self._dependencies.backend.needs_secrets:
             self._target = await secrets.with_secret_env(self._dependencies.api, current.steps, self._target)
         # Before the record, so that what the steps wait for begins beside it.
         self._dependencies.backend.expect(current.steps, self._target)
-        unrecorded: errors.ApiError | None = None
-        if not (self._context.writer.throttled and current.steps == (base.Step.REPAIR_NETWORKS,)):
-            unrecorded = await self._record(current)
-        for step in current.steps:
-            # For each step, not for all: repairs come first and must not wait for the record of a replacement.
-            if unrecorded and not self._needs_no_record(step, current):
-                raise unrecorded
-            await self._context.guard.check()
-            self.acted = True
-            self._attribution.begin(step, self._observed or Observed(), self._dependencies.clock())
-            await self._step(step)
+        async with supervisor.beside(self._record(self._under_way(current))) as record:
+            for step in current.steps:
+                # For each step, not for all: repairs come first and must not wait for the record of a replacement.
+                if not self._needs_no_record(step, current) and (unrecorded := await record):
+                    raise unrecorded
+                await self._context.guard.check()
+                self.acted = True
+                self._attribution.begin(step, self._observed or Observed(), self._dependencies.clock())
+                await self._step(step)
+        if isinstance(refusal := record.result(), errors.NotFoundError):
+            raise refusal
 
-    async def _record(self, current: plan.Plan) -> errors.ApiError | None:
-        """Write the coming steps to the status; the error if that fails. Raises errors.NotFoundError."""
+    def _under_way(self, current: plan.Plan) -> RuntimeStatus | None:
+        """The status that records the steps; None for repairs in a crash loop, which are not written each time."""
+        if self._context.writer.throttled and current.steps == (base.Step.REPAIR_NETWORKS,):
+            return None
         self._previous = status.under_way(self._previous, self._report(current.under_way))
+        return self._previous
+
+    async def _record(self, new: RuntimeStatus | None) -> errors.ApiError | None:
+        """Write the status, if any; return the error if that fails."""
         try:
-            await self._context.writer.write(self._previous)
-        except errors.NotFoundError:
-            raise
+            if new is not None:
+                await self._context.writer.write(new)
         except errors.ApiError as error:
             return error
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -35,6 +36,18 @@ def refuse_writes(harness: Harness, refusal: errors.ApiError = REFUSALS[0]) -> N
             raise refusal
 
     harness.api.fault = refuse
+
+
+def hold_writes(harness: Harness) -> asyncio.Event:
+    """Let every write wait for the returned event."""
+    released = asyncio.Event()
+
+    async def wait(verb: str, kind: Kind) -> None:
+        if verb == "patch":
+            await released.wait()
+
+    harness.api.fault = wait
+    return released
 
 
 def silence(harness: Harness) -> None:
@@ -120,6 +133,39 @@ async def test_a_runtime_is_stopped_while_no_status_can_be_written(running: Harn
     answer_again(running)
     assert (await running.reconcile()).settled
     assert running.records() == [("Stopped", "Requested", "spec.desiredState is Stopped")]
+
+
+@pytest.mark.parametrize("state", ["Stopped", "Running"])
+async def test_a_stop_or_start_does_not_wait_for_its_record(running: Harness, state: str) -> None:
+    await running.change(desiredState="Stopped")
+    if state == "Running":
+        await running.reconcile()
+        await running.change(desiredState="Running")
+    released = hold_writes(running)
+    passing = asyncio.create_task(running.reconcile())
+    expected = "exited" if state == "Stopped" else "running"
+    await running.api.until(lambda: running.backend.only().state == expected)
+    assert not passing.done()
+    released.set()
+    assert (await passing).settled
+    assert running.status()["observedGeneration"] == running.object()["metadata"]["generation"]
+
+
+async def test_a_restart_waits_for_its_record(running: Harness) -> None:
+    await running.change(restartedAt="2026-02-02T00:00:00Z")
+    released = hold_writes(running)
+    passing = asyncio.create_task(running.reconcile())
+    await running.api.until(lambda: running.api.requests[-1][0] == "patch")
+    assert "restart" not in running.backend.effects
+    released.set()
+    assert (await passing).settled
+    assert "restart" in running.backend.effects
+
+
+async def test_a_runtime_that_is_gone_by_the_time_of_its_record_is_reported_as_gone(running: Harness) -> None:
+    await running.change(desiredState="Stopped")
+    refuse_writes(running, errors.NotFoundError("there is no such Runtime", code=404))
+    assert (await running.reconcile()).outcome.kind == "gone"
 
 
 @pytest.mark.parametrize(
