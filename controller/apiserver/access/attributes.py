@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from controller.apiserver.flags import flag
+
 ON_OBJECT = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 ON_COLLECTION = {**ON_OBJECT, "GET": "list", "HEAD": "list", "DELETE": "deletecollection"}
 OF_NAMESPACES = ("status", "finalize")  # subresources of a namespace, as opposed to resources in it
@@ -65,6 +67,6 @@ def of(request: web.Request) -> Attributes:
             rest = rest[2:]
     resource, name, subresource = [*rest, "", ""][:3]
     verb = (ON_OBJECT if name else ON_COLLECTION).get(request.method, request.method.lower())
-    if (watching and verb in ("get", "list")) or (verb == "list" and request.query.get("watch") in TRUE):
+    if (watching and verb in ("get", "list")) or (verb == "list" and flag(request.query, "watch")):
         verb = "watch"
     return Attributes(verb, request.path, group, version, resource, subresource, namespace, name, tuple(rest[3:]))

@@ -136,6 +136,11 @@ class Policy:
             yield _review(rule.verbs, (group,), tuple(dict.fromkeys(r.plural for r in found)))
 
 
+def is_health(path: str) -> bool:
+    """Whether the path is a health check or the version, which are served to everybody at any time."""
+    return any(fnmatchcase(path, pattern) for pattern in HEALTH)
+
+
 def refusal(user: Identity, attrs: Attributes) -> failures.Failure:
     """403 in Kubernetes' words."""
     if not attrs.resource:

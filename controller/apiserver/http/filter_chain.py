@@ -24,9 +24,6 @@ from controller.apiserver.http.listener import MARK_AUTHENTICATED
 
 Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
 
-# Responses may hold secrets: no proxy or browser may cache them or guess another content type.
-HEADERS = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff", "Server": "edge-controller"}
-
 logger = logging.getLogger(__name__)
 
 
@@ -86,6 +83,6 @@ class FilterChain:
 
 async def _finished(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
     if isinstance(answer, web.Response):
-        answer.headers.update(HEADERS)
+        answer.headers.update(responses.HEADERS)
         await responses.finish(request, answer)
     return answer

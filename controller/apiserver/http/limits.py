@@ -17,8 +17,9 @@ from aiohttp import web
 from typing_extensions import override
 
 from controller.apiserver import failures
+from controller.apiserver.access import authorization
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import CONTROLLER, HEALTH, Identity
+from controller.apiserver.access.authorization import CONTROLLER, Identity
 from controller.apiserver.worker import Worker
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class Limits:
     @contextlib.asynccontextmanager
     async def place(self, user: Identity, attrs: Attributes) -> AsyncIterator[None]:
         """Hold a place for a request until its response is sent. Raises failures.Failure (429, 503)."""
-        if attrs.path in HEALTH or user.name == CONTROLLER:
+        if authorization.is_health(attrs.path) or user.name == CONTROLLER:
             yield
             return
         if self.stopping:

@@ -210,7 +210,7 @@ class Requests:
         matches = predicate(ref.resource, options.label, field)
         form, worker = responses.form(request, streaming=True), request.app[WORKER]
         watch = Watch(self._store, ref, matches, form, worker, request[TURN])
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response = web.StreamResponse(headers={**responses.HEADERS, "Content-Type": "application/json"})
         # A generator that is merely abandoned keeps its subscription until it is garbage-collected.
         async with contextlib.aclosing(watch.events(options)) as stream:
             # A client that disconnects during a write ends its watch; that is no error.

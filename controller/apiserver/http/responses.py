@@ -24,6 +24,9 @@ from controller.apiserver.objects.representation import Form
 
 Object = dict[str, Any]
 
+# Responses may hold secrets: no proxy or browser may cache them or guess another content type.
+HEADERS = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff", "Server": "edge-controller"}
+
 PIECE_BYTES = 64 << 10  # of a response written at once, and buffered per connection
 STALLED_SECONDS = 60.0  # in which a client must read a response or a watch event
 GZIP_BYTES = 128 << 10  # as in Kubernetes: below this, compression costs more than it saves

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.apiserver import failures, times
+from controller.apiserver.flags import flag
 from controller.apiserver.kinds import core_schemas
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.schemas import structural
@@ -23,7 +24,6 @@ ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 POLICIES = {"Orphan": ORPHAN, "Foreground": FOREGROUND, "Background": ""}
 SUPPORTED = '"Foreground", "Background", "Orphan", "nil"'
 KINDS = ("DeleteOptions", "")
-TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _marked(item: Object) -> Object:
 def _of_query(query: Mapping[str, str]) -> Object:
     given: Object = {name: query[name] for name in ("propagationPolicy",) if name in query}
     if "orphanDependents" in query:
-        given["orphanDependents"] = TRUTHS.get(query["orphanDependents"].lower(), False)
+        given["orphanDependents"] = flag(query, "orphanDependents")
     return given | ({"dryRun": [query["dryRun"]]} if query.get("dryRun") else {})
 
 

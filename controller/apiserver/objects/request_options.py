@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from controller.apiserver import failures
+from controller.apiserver.flags import flag
 from controller.apiserver.schemas.causes import Cause
 
 WATCH_SECONDS = 1800.0
@@ -16,7 +17,6 @@ LONGEST_WATCH_SECONDS = 3600.0  # permissions are checked only when a watch begi
 NOW = -1  # a continued list at the current revision, not at that of its first page
 # SQLite's integers have 64 bits; a larger revision would be an error in the query instead of a bad request.
 LAST = 1 << 63
-TRUE, FALSE = ("true", "1"), ("false", "0")
 EXACT, NOT_OLDER = "Exact", "NotOlderThan"
 
 
@@ -79,14 +79,13 @@ def of_list(query: Mapping[str, str]) -> ListOptions:
 def of_watch(query: Mapping[str, str]) -> WatchOptions:
     """Read the options from a query. Raises failures.Failure (400, 422)."""
     _check(query, watch=True)
-    asked = query.get("sendInitialEvents", "")
     return WatchOptions(
         query.get("labelSelector", ""),
         query.get("fieldSelector", ""),
         _revision(query),
         min(float(_number(query, "timeoutSeconds")) or WATCH_SECONDS, LONGEST_WATCH_SECONDS),
-        query.get("allowWatchBookmarks", "").lower() in TRUE,
-        {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}.get(asked.lower()),
+        flag(query, "allowWatchBookmarks"),
+        flag(query, "sendInitialEvents") if "sendInitialEvents" in query else None,
     )
 
 
@@ -97,7 +96,7 @@ def revision_of(query: Mapping[str, str]) -> int:
 
 def _check(query: Mapping[str, str], *, watch: bool) -> None:
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
-    initial, follows = bool(query.get("sendInitialEvents")), bool(query.get("continue"))
+    initial, follows = "sendInitialEvents" in query, bool(query.get("continue"))
     rules = (_watch_rules if watch else _list_rules)(version, match, initial, follows)
     if causes := [Cause(reason, message, field) for broken, reason, field, message in rules if broken]:
         raise failures.invalid_options("ListOptions", causes)
@@ -187,7 +186,7 @@ def of_write(query: Mapping[str, str], user_agent: str, subresource: str = "") -
         raise failures.bad_request(f'fieldValidation: Unsupported value: "{validation}"')
     if query.get("dryRun", "All") not in ("All", ""):
         raise failures.bad_request(f'dryRun: Unsupported value: "{query["dryRun"]}": supported values: "All"')
-    dry, force = query.get("dryRun") == "All", query.get("force") == "true"
+    dry, force = query.get("dryRun") == "All", flag(query, "force")
     return WriteOptions(_field_manager(query, user_agent), dry, validation, force, subresource)
 
 

@@ -49,7 +49,7 @@ class Watch:
                 yield await self._line(event)
             if options.initial and options.bookmarks:
                 yield self._bookmark(until, {"k8s.io/initial-events-end": "true"})
-            async for line in self._live(subscription, options):
+            async for line in self._live(subscription, until, options):
                 yield line
         except failures.Failure as failure:
             yield _encode({"type": "ERROR", "object": failure.status()})
@@ -83,20 +83,27 @@ class Watch:
             raise failures.expired(since, self._store.revision)
         return changes
 
-    async def _live(self, subscription: Subscription, options: WatchOptions) -> AsyncGenerator[bytes, None]:
+    async def _live(
+        self, subscription: Subscription, revision: int, options: WatchOptions
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what changes after ``revision``, and bookmarks."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + options.seconds
+        deadline, bookmark_at = loop.time() + options.seconds, loop.time() + BOOKMARK_SECONDS
         # A watcher that lags too far is disconnected; its client continues from the last revision that it received.
-        while (left := deadline - loop.time()) > 0 and not subscription.lost:
+        while (now := loop.time()) < deadline and not subscription.lost:
+            # Also while other kinds change: the client of a quiet kind would fall behind the history.
+            if now >= bookmark_at:
+                bookmark_at = now + BOOKMARK_SECONDS
+                if options.bookmarks:
+                    yield self._bookmark(revision, {})
             try:
                 # Not wait_for: in Python 3.11 it ignores a cancellation that meets a change (CPython issue 81839).
-                async with asyncio.timeout(min(left, BOOKMARK_SECONDS)):
+                async with asyncio.timeout_at(min(deadline, bookmark_at)):
                     change = await subscription.queue.get()
             except TimeoutError:
-                # A bookmark must not overtake changes that are still to be sent.
-                if options.bookmarks and subscription.queue.empty():
-                    yield self._bookmark(self._store.revision, {})
                 continue
+            # Of the changes taken from the queue: a bookmark must not overtake those that are still to be sent.
+            revision = change.revision
             if event := self._event(change):
                 yield await self._line(event)
 

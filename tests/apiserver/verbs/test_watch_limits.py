@@ -19,7 +19,7 @@ from tests.apiserver.conftest import CONFIG_MAPS, session_of, status
 
 async def test_a_watch_over_the_limit_gets_429(server: ApiServer) -> None:
     async with session_of(server, "admin") as admin, admin.get(f"{CONFIG_MAPS}?watch=true") as watching:
-        assert watching.status == 200
+        assert (watching.status, watching.headers["Cache-Control"]) == (200, "no-cache, private")
         async with admin.get(f"{CONFIG_MAPS}?watch=true") as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
             assert (await answer.json())["reason"] == "TooManyRequests"

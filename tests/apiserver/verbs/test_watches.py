@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from controller.apiserver.kinds.core import CORE
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import of_watch
 from controller.apiserver.storage.store import Key, Store
+from controller.apiserver.verbs import watches
 from controller.apiserver.verbs.watches import Watch
 from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
@@ -71,6 +73,39 @@ async def test_compaction_of_the_history_being_read_ends_the_watch_with_an_error
     error = json.loads(await anext(stream))
     assert (error["type"], error["object"]["code"]) == ("ERROR", 410)
     assert [piece async for piece in stream] == []
+
+
+async def test_a_quiet_kind_gets_a_bookmark_while_other_kinds_change(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "BOOKMARK_SECONDS", 0.2)
+    stream = events_of(store, {"resourceVersion": "6", "allowWatchBookmarks": "true"})
+    other = asyncio.create_task(change_without_end(store))
+    bookmark = json.loads(await asyncio.wait_for(anext(stream), 30))
+    other.cancel()
+    assert bookmark["type"] == "BOOKMARK"
+    assert int(bookmark["object"]["metadata"]["resourceVersion"]) > 6
+    await stream.aclose()
+
+
+async def change_without_end(store: Store) -> None:
+    """Write objects of another kind, so that no watch is ever idle."""
+    for number in itertools.count():
+        item = {"metadata": {"name": "a", "namespace": "edge"}, "number": number}
+        await store.write(Key("things", "edge", "a"), lambda write, item=item: write.commit(item))  # type: ignore[misc]
+
+
+async def test_a_bookmark_does_not_overtake_changes_that_are_still_to_be_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "BOOKMARK_SECONDS", 0.0)
+    stream = events_of(store, {"resourceVersion": "6", "allowWatchBookmarks": "true"})
+    assert json.loads(await anext(stream))["object"]["metadata"]["resourceVersion"] == "6"
+    await write(store, "a", "newer")
+    while (event := json.loads(await anext(stream)))["type"] == "BOOKMARK":
+        assert event["object"]["metadata"]["resourceVersion"] == "6"
+    assert event["object"]["metadata"]["resourceVersion"] == "7"
+    await stream.aclose()
 
 
 async def test_the_turn_is_held_for_reading_history_but_not_for_sending(store: Store) -> None:
