@@ -98,6 +98,30 @@ async def test_events_expire_an_hour_after_their_last_write(tmp_path: Path) -> N
     await store.close()
 
 
+async def test_a_failed_deletion_does_not_restart_the_time_of_other_objects(tmp_path: Path) -> None:
+    elapsed = 0.0
+    store = Store(tmp_path / "objects.db")
+    await store.open()
+    await seed.create_defaults(store, ("default", "edge"), [])
+    expiry = Expiry(store, lambda: elapsed)
+    for name in ("one", "two"):
+        await Verbs(store).create(ResourceRef(EVENTS, "edge"), event(name), WriteOptions())
+    await expiry.sweep()
+    elapsed = 60 * 60 + 1
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Verbs, "delete", full)
+        with pytest.raises(errors.DiskFullError):
+            await expiry.sweep()
+    await expiry.sweep()
+    assert store.select("events", "") == []
+    await store.close()
+
+
+async def full(*_: object) -> None:
+    """A deletion on a full disk."""
+    raise errors.DiskFullError("no space")
+
+
 async def readiness(server: ApiServer) -> str:
     """The readiness report, which needs no authentication."""
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/readyz?verbose", ssl=False) as answer:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from controller import RELEASED, boottime, files
 from controller.apiserver import failures
 from controller.apiserver.access.renewal import CertificateRenewal
-from controller.apiserver.controllers.control_loop import control_loop
+from controller.apiserver.controllers.control_loop import EXPECTED, control_loop
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects.deletions import Deletion
@@ -52,22 +52,23 @@ class Expiry:
 
     async def sweep(self) -> None:
         """Record writes since the last sweep and delete expired objects."""
-        verbs, before, self._last_writes = Verbs(self._store), self._last_writes, {}
-        for resource in (kind for kind in CORE if kind.expires and not kind.storage):
-            for ref, last_write in self._last_seen(resource, before):
-                if self._elapsed() - last_write.at <= resource.expires:
-                    self._last_writes[ref.key] = last_write
-                    continue
+        verbs, now = Verbs(self._store), self._elapsed()
+        resources = [kind for kind in CORE if kind.expires and not kind.storage]
+        found = [known for resource in resources for known in self._last_seen(resource)]
+        # Before the deletions: one that fails must not restart the time of the other objects.
+        self._last_writes = {ref.key: last_write for ref, last_write in found}
+        for ref, last_write in found:
+            if now - last_write.at > ref.resource.expires:
                 with contextlib.suppress(failures.NotFound):
                     await verbs.delete(ref, Deletion(), WriteOptions())
 
-    def _last_seen(self, resource: Resource, before: dict[Key, _LastWrite]) -> list[tuple[ResourceRef, _LastWrite]]:
+    def _last_seen(self, resource: Resource) -> list[tuple[ResourceRef, _LastWrite]]:
         found = []
         for item in self._store.select(resource.key, ""):
             metadata = item["metadata"]
             ref = ResourceRef(resource, metadata["namespace"], metadata["name"])
             last_write = _LastWrite(metadata["resourceVersion"], self._elapsed())
-            known = before.get(ref.key)
+            known = self._last_writes.get(ref.key)
             found.append((ref, known if known and known.version == last_write.version else last_write))
         return found
 
@@ -92,6 +93,7 @@ class Maintenance:
         self._pki = pki
         self._clock = clock
         self._renewed = renewed
+        self._renewal_pending = False  # whether the last renewal, or what follows it, failed
         self._expiry = Expiry(store, elapsed)
         self._clock_steps = ClockStepDetector(clock, elapsed)
         self._elapsed = elapsed
@@ -106,12 +108,16 @@ class Maintenance:
             await self.once()
 
     async def _renew(self) -> None:
-        """Renew certificates; a disk error must not stop the rest of the round."""
+        """Renew certificates and put them to use; a failure must not stop the rest of the round."""
+        pending, self._renewal_pending = self._renewal_pending, True
         try:
-            if await asyncio.to_thread(self._pki.ensure, self._clock()):
+            if await asyncio.to_thread(self._pki.ensure, self._clock()) or pending:
                 await self._renewed()
-        except OSError as error:
-            logger.warning("Cannot renew certificates: %s; %s", error, files.remedy(error))
+            # Else the next round repeats what failed, although then no certificate is due any longer.
+            self._renewal_pending = False
+        except EXPECTED as error:
+            remedy = f"; {files.remedy(error)}" if isinstance(error, OSError) else ""
+            logger.warning("Cannot renew certificates: %s%s", error, remedy)
 
     async def once(self) -> None:
         """Run one round."""

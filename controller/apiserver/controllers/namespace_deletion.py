@@ -14,7 +14,7 @@ from controller.apiserver import failures
 from controller.apiserver.controllers.control_loop import control_loop
 from controller.apiserver.kinds import definitions
 from controller.apiserver.kinds.core import DEFINITIONS, NAMESPACES
-from controller.apiserver.kinds.resources import Registry, Resource
+from controller.apiserver.kinds.resources import Registry, Resource, as_stored
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Change, Store
@@ -64,8 +64,9 @@ class NamespaceDeletion:
             # One resource per stored collection: versions, and the two groups of Events, share one.
             inside = {r.key: r for r in self._registry.all() if r.namespaced}.values()
             return [ref for kind in inside for ref in self._refs(kind, name)]
-        served = [kind for kind in self._registry.all() if kind.key == name]
-        return self._refs(served[0], "") if served else []
+        # From the definition: a kind without a served version has objects as well.
+        definition = self._store.get(ResourceRef(resource, "", name).key)
+        return self._refs(as_stored(definition), "") if definition else []
 
     def _refs(self, resource: Resource, namespace: str) -> list[ResourceRef]:
         found = [item["metadata"] for item in self._store.select(resource.key, namespace)]

@@ -192,6 +192,13 @@ def of_definition(definition: Object) -> list[Resource]:
     ]
 
 
+def as_stored(definition: Object) -> Resource:
+    """The resource of a definition in its storage version, also if no version is served."""
+    spec = definition["spec"]
+    versions = [{**version, "served": version["storage"]} for version in spec["versions"]]
+    return of_definition({**definition, "spec": {**spec, "versions": versions}})[0]
+
+
 def _subresources(given: Object) -> tuple[Subresource, ...]:
     status = (STATUS,) if given.get("status") is not None else ()
     return (*status, scale(given["scale"])) if given.get("scale") else status

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller import RELEASED
+from controller import RELEASED, errors
 from controller.apiserver.access.renewal import CertificateRenewal
 from controller.apiserver.controllers.maintenance import DailyTimer, Maintenance
 from controller.apiserver.storage.backups import DAY, Backups
@@ -95,3 +95,21 @@ def test_certificates_are_checked_at_once_after_the_clock_was_set(step: float) -
         assert rounds.at == ([15] if step else [60])
 
     virtual_time.run(main())
+
+
+@pytest.mark.parametrize("error", [OSError("no space"), errors.ApiUnavailableError("disk full")])
+async def test_what_follows_a_renewal_is_repeated_until_it_succeeds(tmp_path: Path, error: Exception) -> None:
+    store, failures, calls = Store(tmp_path / "objects.db"), [error], 0
+
+    async def renewed() -> None:
+        nonlocal calls
+        calls += 1
+        if failures:
+            raise failures.pop()
+
+    await store.open()
+    maintenance = Maintenance(store, CertificateRenewal(tmp_path / "pki"), lambda: NOW, renewed, lambda: None)
+    for _ in range(4):
+        await maintenance.once()
+    await store.close()
+    assert calls == 2
