@@ -168,7 +168,15 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
         raise errors.SettingError(_sentence(error)) from error
     _check_exposure(settings)
     _check_roles(settings)
-    return settings.model_copy(update=_with_home(settings))
+    settings = settings.model_copy(update=_with_home(settings))
+    _check_state_dir(settings.state_dir)
+    return settings
+
+
+def _check_state_dir(path: Path) -> None:
+    """Refuse an empty or relative path: the working directory would be made private, and emptied at a retirement."""
+    if not path.is_absolute():
+        raise errors.SettingError(f"EDGE_STATE_DIR {path} is not an absolute path: start it with a /")
 
 
 def _check_exposure(settings: Settings) -> None:

@@ -28,6 +28,7 @@ METRICS = "metrics"
 API = "api"
 BACKUPS = "backups"
 FOLDERS = (LEASES, PASSTHROUGH, METRICS, API, BACKUPS)
+FILES = (INSTALL_ID, NODE_NAME, KUBECONFIG)
 
 
 class State:
@@ -68,15 +69,14 @@ class State:
         return was
 
     def forget(self) -> None:
-        """Remove everything except the retirement and the lock."""
-        for path in self.directory.iterdir():
-            # The lock is held until the process ends; without its file another controller could take a new one.
-            if path.name in (RETIRED, LOCK):
-                continue
+        """Remove everything of ours except the retirement and the lock; other files in the directory stay."""
+        # The lock is held until the process ends; without its file another controller could take a new one.
+        for name in (*FOLDERS, *FILES):
+            path = self.directory / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def write(self, name: str, text: str) -> None:
         """Write one file (mode 0600) atomically: a power cut leaves either the old or the new one."""

@@ -189,3 +189,13 @@ def test_roles_can_only_be_chosen_in_a_cluster(roles: str) -> None:
     assert found.roles == tuple(roles.split(","))
     with pytest.raises(errors.SettingError, match="needs EDGE_API=cluster"):
         settings.load({}, {"EDGE_ROLES": roles}, None)
+
+
+@pytest.mark.parametrize("path", ["", "state", "./state", "../state"])
+def test_the_state_directory_is_an_absolute_path(path: str) -> None:
+    with pytest.raises(errors.SettingError, match="EDGE_STATE_DIR .* is not an absolute path"):
+        settings.load({}, {"EDGE_STATE_DIR": path}, None)
+
+
+def test_the_state_directory_may_be_below_the_home() -> None:
+    assert settings.load({}, {"EDGE_STATE_DIR": "~/state"}, None).state_dir == Path.home() / "state"

@@ -107,3 +107,16 @@ def test_a_second_controller_on_the_same_state_is_refused_until_the_first_ends(t
         other.join(10)
     with State(tmp_path).lock():
         pass
+
+
+def test_only_our_own_files_are_removed(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.install_id("07048933")
+    state.retire()
+    (tmp_path / "api").mkdir()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "photos").mkdir()
+
+    state.forget()
+
+    assert {path.name for path in tmp_path.iterdir()} == {"retired", "notes.txt", "photos"}

@@ -93,11 +93,12 @@ def enroll(directory: Path, name: str, out: Path | None, force: bool) -> None:
       edge-controller cloud enroll 07048933 --out ~/.mtls
       EDGE_CLOUD_URL=https://localhost:7443 EDGE_CLOUD_CA=~/.mtls/ca.crt edge-controller run
     """
+    out = out.expanduser() if out else None
     if out and (out / "client.key").exists() and not force:
         raise errors.CommandError(
             f"{out / 'client.key'} already exists; choose another --out, or --force to replace it"
         )
-    folder = Authority(directory).enroll(name, out.expanduser() if out else None)
+    folder = Authority(directory).enroll(name, out)
     click.echo(f"enrolled {name}: client.crt, client.key and ca.crt are in {folder}")
 
 

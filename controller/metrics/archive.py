@@ -92,12 +92,14 @@ def _decode(number: int, content: bytes) -> Hour:
         raise ValueError("not a history file of this version")
     try:
         # Bounded, because a damaged or foreign file may expand to a thousand times its size.
-        data = zlib.decompressobj().decompress(content[len(_MAGIC) :], _MAX_BYTES)
+        stream = zlib.decompressobj()
+        data = stream.decompress(content[len(_MAGIC) :], _MAX_BYTES)
     except zlib.error as error:
         raise ValueError("it is damaged") from error
     count, rest = divmod(len(data), _SAMPLE_BYTES)
     hour = Hour(number)
-    if rest:
+    # The end of the stream is its checksum, without which zlib returns what it has, right or wrong.
+    if rest or not stream.eof:
         raise ValueError("it is damaged")
     for values in _arrays(hour):
         size = values.itemsize * count

@@ -100,11 +100,17 @@ def first_processes(ids: Collection[str], proc: Path = PROC) -> dict[str, int]:
     # By start time, because pids wrap; the later processes are children and execs.
     found: dict[str, tuple[int, int]] = {}
     for pid, table in _cgroups(proc):
-        for container in (container for container in ids if container in table):
+        for container in (container for container in ids if _is_of(container, table)):
             started = _start_time(pid, proc)
             if started is not None:
                 found[container] = min(found.get(container, (started, pid)), (started, pid))
     return {container: pid for container, (_, pid) in found.items()}
+
+
+def _is_of(container: str, table: str) -> bool:
+    """Whether a process with this cgroup table belongs to the container."""
+    # CRI-O's monitor is older than the container and has a cgroup next to it: crio-conmon-ID.scope.
+    return container in table and f"conmon-{container}" not in table
 
 
 def _cgroups(proc: Path) -> Iterator[tuple[int, str]]:

@@ -6,6 +6,7 @@ Memory, disk and cores are summed, CPU percentages are weighted by cores, uptime
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_right
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
@@ -16,19 +17,23 @@ from controller.node_api.node import HostFacts, Point, Reading, Usage
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 STALE_SECONDS = 120  # a sample counts for a time at most this far away; old samples are thinned out to this and more
 
 
 async def gather_answers(queries: Iterable[Awaitable[T]]) -> list[T]:
-    """Await all queries and return the successful answers. Raises errors.CommandError if every query fails."""
-    # One host that does not answer must not discard the answers of the others.
+    """Await all queries and return the successful answers. Raises the first failure if every query fails."""
+    # One host that fails, however it does, must not discard the answers of the others.
     found = await asyncio.gather(*queries, return_exceptions=True)
-    refusals = [answer for answer in found if isinstance(answer, errors.CommandError)]
-    for answer in found:
-        if isinstance(answer, BaseException) and not isinstance(answer, errors.CommandError):
-            raise answer
-    if refusals and len(refusals) == len(found):
-        raise refusals[0]
+    failures = [answer for answer in found if isinstance(answer, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, Exception):
+            raise failure
+        if not isinstance(failure, errors.EdgeError):
+            log.error("Querying a node failed unexpectedly", exc_info=failure)
+    if failures and len(failures) == len(found):
+        raise failures[0]
     return [answer for answer in found if not isinstance(answer, BaseException)]
 
 

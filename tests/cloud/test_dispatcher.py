@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import math
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -106,6 +107,19 @@ async def test_a_payload_beyond_the_limits_is_refused(
     assert answer["status"] == "error"
     assert error in answer["error"]
     assert is_answer(answer, "delete_device")
+
+
+def test_a_long_list_is_counted_without_copying_it() -> None:
+    payload = {"values": [0] * 4_000_000}
+    tracemalloc.start()
+    try:
+        fault = bounds.fault_of(payload, bounds.SMALL)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert fault is not None
+    assert "at most 20000 values" in fault.error
+    assert peak < 1 << 20
 
 
 async def test_files_for_a_runtime_may_be_large(harness: CommandHarness) -> None:

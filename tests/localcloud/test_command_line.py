@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from controller.cli.cloud import cloud as command
-from controller.errors import SettingError
+from controller.errors import CommandError, SettingError
 from controller.localcloud.api import SOCKET_FILE
 from tests.support.links import RunningLink, echo, identity_in
 
@@ -181,3 +181,13 @@ def test_help_has_examples(arguments: list[str]) -> None:
 def test_a_path_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["agents", "--dir", str(tmp_path / ("x" * 120))])
     assert "too long for a Unix socket; choose a shorter --dir" in str(result.exception)
+
+
+def test_a_key_in_a_folder_below_the_home_is_not_replaced(tmp_path: Path) -> None:
+    key = tmp_path / "mtls" / "client.key"
+    key.parent.mkdir()
+    key.write_text("kept")
+    words = ["enroll", "--dir", str(tmp_path / "cloud"), AGENT, "--out", "~/mtls"]
+    result = CliRunner(env={"HOME": str(tmp_path)}).invoke(command, words)
+    assert isinstance(result.exception, CommandError)
+    assert key.read_text() == "kept"

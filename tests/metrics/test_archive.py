@@ -119,11 +119,12 @@ async def test_the_file_of_a_shifted_hour_moves_too(run: Run, tmp_path: Path) ->
     [
         lambda content: b"",
         lambda content: content[:-20],
+        lambda content: content[:-1],
         lambda content: content[:40] + bytes([content[40] ^ 255]) + content[41:],
         lambda content: b"something else",
         lambda content: content[:15] + b"\x00" * 100,
     ],
-    ids=["empty", "cut", "flipped", "foreign", "zeros"],
+    ids=["empty", "cut", "cut in its checksum", "flipped", "foreign", "zeros"],
 )
 async def test_a_damaged_file_loses_its_hour_and_is_logged(
     run: Run, tmp_path: Path, damage: object, caplog: pytest.LogCaptureFixture

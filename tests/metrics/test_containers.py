@@ -113,6 +113,8 @@ def test_a_pods_cgroup_is_found_by_its_container_id(host: FakeHost, path: str, v
     tables = {"v1": "4:memory:{0}\n2:cpu,cpuacct:{0}\n0::/\n", "v2": "0::{0}\n"}
     for pid, place, start in ((10, pause, 5), (12, path, 9), (31, path, 7), (40, other, 1), (50, "/", 0)):
         host.process(pid, tables[version].format(place), start)
+    monitor = path.replace(CONTAINER, f"crio-conmon-{CONTAINER}.scope")
+    host.process(20, tables[version].format(monitor), 6)
     (host.proc / "self").mkdir()
 
     found = cgroups.first_processes([CONTAINER, "e" * 64], host.proc)

@@ -57,3 +57,20 @@ async def test_failed_queries_are_left_out_unless_all_fail() -> None:
     with pytest.raises(errors.CommandError, match="cannot be asked"):
         await aggregation.gather_answers([answer(""), answer("")])
     assert await aggregation.gather_answers([]) == []
+
+
+async def _fails(error: BaseException) -> int:
+    raise error
+
+
+async def _answers() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    "error", [errors.CommandError("away"), errors.Waiting("DockerUnreachable", "x"), KeyError("x")]
+)
+async def test_a_failure_of_any_kind_keeps_the_other_answers(error: Exception) -> None:
+    assert await aggregation.gather_answers([_fails(error), _answers()]) == [1]
+    with pytest.raises(type(error)):
+        await aggregation.gather_answers([_fails(error), _fails(error)])

@@ -13,7 +13,7 @@ from controller.cloud.commands import rollout
 from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.base import DeviceMessage
-from controller.errors import CommandError
+from controller.errors import CommandError, ConflictError
 from controller.machinery.client import ApiClient
 
 
@@ -43,8 +43,14 @@ class Power:
             raise CommandError(f"{message.device_id} is being deleted")
         await call.begin()
         metadata = runtime["metadata"]
-        patch = {"metadata": {"annotations": call.annotations}, "spec": change}
-        written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
+        # The uid protects a Runtime that was created under this name since it was read.
+        patch = {"metadata": {"uid": metadata["uid"], "annotations": call.annotations}, "spec": change}
+        try:
+            written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
+        except ConflictError:
+            raise CommandError(
+                f"{message.device_id} was deleted and created again in the meantime: send the command again"
+            ) from None
         await self._wait(written, call, change["desiredState"])
         return {"status": "success", "success": True, "device_id": message.device_id}
 
@@ -70,7 +76,8 @@ def restart_token(requested_at: str | None, command: str) -> str:
     moment = datetime.fromisoformat(requested_at) if requested_at else datetime.now(UTC)
     utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     digits = int(hashlib.sha256(command.encode()).hexdigest(), 16) % 1_000_000
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}{digits:06d}Z"
+    # Not strftime, whose years before 1000 have fewer than four digits.
+    return f"{utc.replace(tzinfo=None).isoformat(timespec='seconds')}.{utc.microsecond // 1000:03d}{digits:06d}Z"
 
 
 def _still_desired(runtime: RuntimeObject | None, written: RuntimeObject, state: str) -> RuntimeObject:

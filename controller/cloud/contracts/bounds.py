@@ -34,20 +34,30 @@ def fault_of(payload: Any, limit: int) -> Fault | None:
 
 
 def _walk(payload: Any) -> Iterator[tuple[str, int, Any]]:
-    """Every key and value with its path and depth, outermost first."""
-    pending = [("", 0, payload)]
+    """Every key and value with its path and depth, in the order of the document."""
+    pending = [iter([("", 0, payload)])]
     while pending:
-        path, depth, value = pending.pop()
-        yield path, depth, value
-        if depth > MAX_DEPTH:
+        entry = next(pending[-1], None)
+        if entry is None:
+            pending.pop()
             continue
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                # Keys carry text as well.
-                yield path, depth, key
-                pending.append((f"{path}.{key}" if path else str(key), depth + 1, inner))
-        elif isinstance(value, list | tuple):
-            pending.extend((f"{path}[{index}]", depth + 1, inner) for index, inner in enumerate(value))
+        yield entry
+        path, depth, value = entry
+        if depth <= MAX_DEPTH and isinstance(value, dict | list | tuple):
+            # One entry at a time: a list of megabytes must be counted, not copied with a path for each value.
+            pending.append(_inner(path, depth, value))
+
+
+def _inner(
+    path: str, depth: int, value: dict[Any, Any] | list[Any] | tuple[Any, ...]
+) -> Iterator[tuple[str, int, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            # Keys carry text as well.
+            yield path, depth, key
+            yield f"{path}.{key}" if path else str(key), depth + 1, inner
+    else:
+        yield from ((f"{path}[{index}]", depth + 1, inner) for index, inner in enumerate(value))
 
 
 def _unfit(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
@@ -29,9 +29,11 @@ def _date_time(value: str) -> str:
     try:
         # fromisoformat also accepts a date without a time, and week dates.
         if re.match(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}", value):
-            datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(value)
+            # Its offset may lead out of the years that Python and RFC 3339 know.
+            moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
             return value
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     raise fault("must be an ISO 8601 date-time such as 2025-11-20T20:30:45.123456Z")
 

@@ -42,7 +42,10 @@ def make() -> ServerCertificate:
 
 
 def client_context(pem: str) -> ssl.SSLContext:
-    """A client context that trusts only this certificate. Raises ssl.SSLError when ``pem`` is not a certificate."""
+    """A client context that trusts only this certificate. Raises ValueError or ssl.SSLError when ``pem`` is none."""
+    # Python reads text as PEM, but answers other characters with a TypeError, and empty text with the system's CAs.
+    if not pem or not pem.isascii():
+        raise ValueError("its certificate is not PEM")
     context = ssl.create_default_context(cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -65,10 +64,12 @@ class RemoteNode:
         # First, because TimeoutError is an OSError.
         except TimeoutError:
             raise errors.CommandError(f"node {node} did not answer within {limit:.0f} s") from None
-        except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
-            raise errors.CommandError(f"node {node} cannot be reached: {error or type(error).__name__}") from error
+        # Before ValueError, which it is.
         except pydantic.ValidationError as error:
             raise errors.CommandError(f"node {node} runs another version: its answer cannot be read") from error
+        # ValueError: an EdgeNode may have any text as URL and certificate.
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise errors.CommandError(f"node {node} cannot be reached: {error or type(error).__name__}") from error
 
     async def _post(self, name: str, body: bytes, limit: float) -> bytes:
         # Read for every query, because the kubelet replaces a projected token before it expires.

@@ -9,8 +9,10 @@ import pytest
 
 from controller import names
 from controller.api import kinds
+from controller.cloud.commands import power
+from controller.machinery.kinds import Kind
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, condition, vnic
-from tests.support.direct_api import DirectApi
+from tests.support.direct_api import DirectApi, no_fault
 
 
 async def create(harness: CommandHarness, name: str = "plc-1") -> None:
@@ -115,3 +117,43 @@ async def test_a_concurrent_change_of_the_desired_state_is_reported(harness: Com
 
 async def test_an_unknown_device_is_an_error(harness: CommandHarness) -> None:
     assert "no device plc-7" in (await harness.send("start_device", device_id="plc-7"))["error"]
+
+
+async def test_a_runtime_that_was_created_again_meanwhile_is_not_changed(
+    harness: CommandHarness, api: DirectApi
+) -> None:
+    await create(harness)
+    former = await harness.runtime("plc-1")
+
+    async def recreated(verb: str, kind: Kind) -> None:
+        if (verb, kind) == ("patch", kinds.RUNTIMES):
+            api.fault = no_fault
+            await api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
+            await api.create(
+                kinds.RUNTIMES, {"metadata": {"name": "plc-1", "namespace": NAMESPACE}, "spec": former["spec"]}
+            )
+
+    api.fault = recreated
+    answer = await harness.send("stop_device", device_id="plc-1")
+
+    assert "created again in the meantime" in answer["error"]
+    assert (await harness.runtime("plc-1"))["spec"] == former["spec"]
+
+
+@pytest.mark.parametrize(
+    ("requested_at", "beginning"),
+    [
+        ("0999-01-01T00:00:00Z", "0999-01-01T00:00:00.000"),
+        ("2026-01-01T00:00:00.1239", "2026-01-01T00:00:00.123"),
+        ("2026-01-01T02:00:00+02:00", "2026-01-01T00:00:00.000"),
+    ],
+)
+def test_the_token_of_a_restart_is_a_time_in_utc(requested_at: str, beginning: str) -> None:
+    assert power.restart_token(requested_at, "a command").startswith(beginning)
+
+
+@pytest.mark.parametrize("requested_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+async def test_a_time_beyond_the_calendar_is_a_fault_of_the_message(harness: CommandHarness, requested_at: str) -> None:
+    await create(harness)
+    answer = await harness.send("restart_device", device_id="plc-1", requested_at=requested_at)
+    assert "requested_at must be an ISO 8601 date-time" in answer["error"]

@@ -214,6 +214,13 @@ async def test_a_node_with_another_certificate_gets_no_token(served: Served) -> 
     await impostor.close()
 
 
+@pytest.mark.parametrize("pem", ["", "no certificate", "Zertifikat für node-1"])
+async def test_an_invalid_certificate_is_an_error_of_that_node(served: Served, pem: str) -> None:
+    damaged = RemoteNode(Address(NAME, served.address.url, pem), served.token)
+    with pytest.raises(errors.CommandError, match="node node-1 cannot be reached"):
+        await damaged.reading()
+
+
 async def test_a_node_that_does_not_listen_is_an_error(served: Served, remote: Node) -> None:
     await served.server.stop()
     with pytest.raises(errors.CommandError, match="node node-1 cannot be reached: "):

@@ -6,13 +6,16 @@ Messages (API reference: ImageCreate) are lines with ``id``, ``status``, ``progr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from controller.backends.docker.engine.failures import Refusal
 
 _DOCKER_HUB = "docker.io"
-# Pull secrets use any of these names; the last one is what `docker login` writes.
-_HUB_NAMES = (_DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/")
+# Pull secrets use any of these names; `docker login` writes https://index.docker.io/v1/.
+_HUB_NAMES = (_DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
+_API_VERSIONS = ("v1", "v2")
+_NO_MATCH = (-1, False)
 
 
 class Download:
@@ -72,22 +75,44 @@ def is_movable(name: str) -> bool:
 
 
 def credentials_for(repository: str, credentials: Sequence[dict[str, str]]) -> dict[str, str] | None:
-    """The credentials for the repository's registry, as the engine expects them (API reference: AuthConfig)."""
-    wanted = _registry(repository)
-    for given in credentials:
-        if _same_registry(given.get("registry", ""), wanted):
-            user, password = given.get("username", ""), given.get("password", "")
-            return {"username": user, "password": password, "serveraddress": given["registry"]}
-    return None
+    """The credentials for the repository, as the engine expects them (API reference: AuthConfig).
+
+    As a kubelet chooses them: of the entries that match, the one with the longest path, then one without wildcards.
+    """
+    registry, path = _registry_and_path(repository)
+    ranked = [(_rank(given.get("registry", ""), registry, path), given) for given in credentials]
+    rank, best = max(ranked, key=lambda each: each[0], default=(_NO_MATCH, {}))
+    if rank == _NO_MATCH:
+        return None
+    user, password = best.get("username", ""), best.get("password", "")
+    return {"username": user, "password": password, "serveraddress": best["registry"]}
 
 
-def _registry(repository: str) -> str:
-    """The registry's host: the part before the first slash, if it looks like a host (distribution reference)."""
-    first, slash, _ = repository.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else _DOCKER_HUB
+def _rank(entry: str, registry: str, path: str) -> tuple[int, bool]:
+    """How well an entry of a pull secret fits: the length of its path, and whether its host is exact."""
+    host, _, given = entry.removeprefix("https://").removeprefix("http://").partition("/")
+    parts = [part for part in given.split("/") if part]
+    if parts and parts[0] in _API_VERSIONS:
+        parts = parts[1:]
+    host = _DOCKER_HUB if host in _HUB_NAMES else host
+    # Whole parts of the path: credentials for /plant are not sent for /plant-of-others.
+    if not _fits(host, registry) or path.split("/")[: len(parts)] != parts:
+        return _NO_MATCH
+    return len("/".join(parts)), host == registry
 
 
-def _same_registry(given: str, wanted: str) -> bool:
-    if wanted == _DOCKER_HUB:
-        return given in _HUB_NAMES
-    return given.removeprefix("https://").removeprefix("http://").split("/")[0] == wanted
+def _fits(pattern: str, registry: str) -> bool:
+    """Whether the host matches label by label, where a wildcard stays within its label, and the port is the same."""
+    pattern_host, _, pattern_port = pattern.partition(":")
+    host, _, port = registry.partition(":")
+    labels, wanted = host.split("."), pattern_host.split(".")
+    same_shape = len(labels) == len(wanted) and port == pattern_port
+    return same_shape and all(map(fnmatchcase, labels, wanted))
+
+
+def _registry_and_path(repository: str) -> tuple[str, str]:
+    """The registry's host, which is the part before the first slash if it looks like one (distribution reference)."""
+    first, slash, rest = repository.partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost"):
+        return _DOCKER_HUB, repository
+    return (_DOCKER_HUB if first in _HUB_NAMES else first), rest

@@ -19,12 +19,40 @@ from controller.backends.docker.images import pulling
         ("autonomy/plc", "docker.io", True),
         ("autonomy/plc", "ghcr.io", False),
         ("ghcr.io.evil/plc", "ghcr.io", False),
+        ("index.docker.io/autonomy/plc", "docker.io", True),
+        ("ghcr.io/a/b", "ghcr.io/a", True),
+        ("ghcr.io/a/b", "https://ghcr.io/v2/a/b/", True),
+        ("ghcr.io/ab/c", "ghcr.io/a", False),
+        ("ghcr.io/a/b", "ghcr.io/a/b/c", False),
+        ("eu.registry.test/a", "*.registry.test", True),
+        ("registry.test/a", "*.registry.test", False),
+        ("a.eu.registry.test/a", "*.registry.test", False),
+        ("eu.registry.test:5000/a", "*.registry.test", False),
+        ("eu.registry.test:5000/a", "*.registry.test:5000", True),
     ],
 )
 def test_credentials_go_to_their_registry_only(repository: str, registry: str, matches: bool) -> None:
     given_here = {"registry": registry, "username": "u", "password": "p"}
 
     assert (pulling.credentials_for(repository, [given_here]) is not None) == matches
+
+
+@pytest.mark.parametrize(
+    ("repository", "chosen"),
+    [
+        ("ghcr.io/plant/line/plc", "ghcr.io/plant/line"),
+        ("ghcr.io/plant/other", "ghcr.io/plant"),
+        ("ghcr.io/vendor", "ghcr.io"),
+        ("eu.ghcr.io/plant", "*.ghcr.io"),
+    ],
+)
+def test_the_longest_matching_path_decides_whatever_the_order(repository: str, chosen: str) -> None:
+    entries = ["*.io", "ghcr.io", "ghcr.io/plant/line", "*.ghcr.io", "ghcr.io/plant"]
+    for ordered in (entries, entries[::-1]):
+        given_here = [{"registry": entry, "username": entry, "password": "p"} for entry in ordered]
+        found = pulling.credentials_for(repository, given_here)
+        assert found is not None
+        assert found["username"] == chosen
 
 
 @pytest.mark.parametrize(
