@@ -193,7 +193,7 @@ def test_roles_can_only_be_chosen_in_a_cluster(roles: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "state", "./state", "../state"])
 def test_the_state_directory_is_an_absolute_path(path: str) -> None:
-    with pytest.raises(errors.SettingError, match="EDGE_STATE_DIR .* is not an absolute path"):
+    with pytest.raises(errors.SettingError, match=r"EDGE_STATE_DIR .* is not an absolute path"):
         settings.load({}, {"EDGE_STATE_DIR": path}, None)
 
 
