@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 
-from tests.bench import counts, document, machine, rows
+from tests.bench import counts, document, machine, rows, slow_box
 from tests.bench.rows import Row
 from tests.bench.section import Run, Section, say
 from tests.bench.sections import SECTIONS
@@ -98,6 +98,7 @@ def main() -> int:
     compileall.compile_dir("controller", quiet=1)  # as in an installation, whose starts compile nothing
     lan.remove_orphans()
     dockerd.remove_orphans()
+    slow_box.remove_orphans()
     chosen = options.only.split(",") if options.only else [section.name for section in SECTIONS]
     try:
         return asyncio.run(_interruptible([s for s in SECTIONS if s.name in chosen], options))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 
 from tests.bench import process, rows
 from tests.bench.host import Host, host
@@ -19,13 +19,24 @@ SAMPLE_BYTES, SAMPLE_SECONDS = 10, 5  # of the metrics, whose whole hours are wr
 
 async def measure(run: Run) -> AsyncGenerator[Row]:
     """The rows of the section."""
-    counts = run.counts
+    for rows_of in (static, _leased):
+        async with aclosing(rows_of(run)) as measuring:
+            async for row in measuring:
+                yield row
+
+
+async def static(run: Run) -> AsyncGenerator[Row]:
+    """The rows with static addresses."""
     async with host(run) as ours:
         await ours.start()
-        await ours.populate(counts.runtimes)
-        what = f"{counts.runtimes} runtimes"
-        async for row in _resting(ours, what, counts.idle_seconds, (84e6, 0.4)):
+        await ours.populate(run.counts.runtimes)
+        what = f"{run.counts.runtimes} runtimes"
+        async for row in _resting(ours, what, run.counts.idle_seconds, (84e6, 0.4)):
             yield row
+
+
+async def _leased(run: Run) -> AsyncGenerator[Row]:
+    counts = run.counts
     async with host(run) as ours:
         await ours.start()
         with ExitStack() as stack:

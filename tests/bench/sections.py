@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.bench import (
     api,
     churn,
+    cluster,
     create,
     devices,
     dhcp,
@@ -16,6 +17,7 @@ from tests.bench import (
     many,
     pods,
     recovery,
+    slow,
     start,
 )
 from tests.bench.section import Section
@@ -25,6 +27,7 @@ SECTIONS = (
     Section("lifecycle", "Stop, start and restart", lifecycle.measure),
     Section("forward", "Requests to a runtime", forward.measure),
     Section("idle", "An idle controller", idle.measure),
+    Section("cluster", "Processes of a cluster", cluster.measure),
     Section("start", "Start of the controller", start.measure),
     Section("recovery", "Recovery of many runtimes", recovery.measure),
     Section("hundreds", "Hundreds of runtimes on one host", hundreds.measure),
@@ -35,4 +38,5 @@ SECTIONS = (
     Section("dhcp", "DHCP", dhcp.measure),
     Section("failover", "Failover in a cluster", failover.measure),
     Section("pods", "Pods in a cluster", pods.measure),
+    Section("slow", "A quarter of a core, and fsyncs of 20 ms", slow.measure),
 )
