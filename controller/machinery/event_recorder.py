@@ -7,6 +7,7 @@ bounded; the number of dropped events is logged when the queue is empty again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections import OrderedDict, deque
@@ -26,6 +27,8 @@ QUEUE_LIMIT = 256
 REMEMBERED = 256
 REPEAT_SECONDS = 600  # an equal event within this time increments the count instead of being posted again
 MESSAGE_LIMIT = 1024
+# Events must not compete for disk and event loop with what they are about, such as a start that somebody waits for.
+DELAY_SECONDS = 0.5
 
 Type = Literal["Normal", "Warning"]
 
@@ -84,7 +87,8 @@ class EventRecorder:
         self._instance = instance
         self._clock = clock
         self._elapsed = elapsed
-        self._waiting: deque[EventKey] = deque()
+        self._waiting: deque[tuple[EventKey, float]] = deque()  # with the time when it was recorded
+        self._flushing = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._posted: OrderedDict[EventKey, _Posted] = OrderedDict()
@@ -96,19 +100,23 @@ class EventRecorder:
         if len(self._waiting) >= QUEUE_LIMIT:
             self._dropped += 1
             return
-        self._waiting.append(EventKey(subject, kind, reason, message[:MESSAGE_LIMIT]))
+        self._waiting.append((EventKey(subject, kind, reason, message[:MESSAGE_LIMIT]), self._clock()))
         self._idle.clear()
         self.controller.trigger()
 
     async def flush(self) -> None:
-        """Wait until all events recorded so far are posted or have failed."""
+        """Post all events recorded so far without delay, and wait until they are posted or have failed."""
+        self._flushing.set()
         await self._idle.wait()
+        self._flushing.clear()
 
     async def _post_all(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._flushing.wait(), DELAY_SECONDS)
         while self._waiting:
-            key = self._waiting.popleft()
+            key, now = self._waiting.popleft()
             try:
-                await self._post(key)
+                await self._post(key, now)
             except errors.ApiError as error:
                 # At DEBUG: the log has the outage from others already, and up to 256 events would repeat it.
                 log.debug("Cannot post the event %s of %s: %s", key.reason, key.subject.name, error)
@@ -117,8 +125,7 @@ class EventRecorder:
             self._dropped = 0
         self._idle.set()
 
-    async def _post(self, key: EventKey) -> None:
-        now = self._clock()
+    async def _post(self, key: EventKey, now: float) -> None:
         # Removed, so that remembering it again moves it to the end: the event that is evicted first is the one not seen
         # for longest. A post that fails leaves nothing behind.
         earlier = self._posted.pop(key, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,8 +13,10 @@ from controller import errors
 from controller.api import kinds
 from controller.machinery import event_recorder
 from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.machinery.kinds import Kind
+from tests.support import virtual_time
 from tests.support.direct_api import DirectApi, no_fault
 
 PLC = Subject(kinds.RUNTIMES, "plc-1", "edge", "uid-1")
@@ -139,3 +141,34 @@ async def test_more_events_than_fit_are_dropped_and_counted(api: DirectApi, capl
     task.cancel()
     assert len(posted(api)) == event_recorder.QUEUE_LIMIT
     assert [record.message for record in caplog.records] == ["Dropped 10 events: the queue was full"]
+
+
+class Times:
+    """An API that notes when each event is created."""
+
+    def __init__(self) -> None:
+        self.created: list[float] = []
+
+    async def create(self, _kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+        self.created.append(asyncio.get_running_loop().time())
+        return body
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_events_are_posted_after_what_they_are_about_unless_the_process_stops(flushed: bool) -> None:
+    async def main() -> None:
+        api, now = Times(), asyncio.get_running_loop().time
+        recorder = EventRecorder(cast("ApiClient", api), "node-1", Clock(), lambda: 0.0)
+        task = asyncio.create_task(recorder.controller.run())
+        await asyncio.sleep(60)
+        began = now()
+        recorder.record(PLC, "Normal", "Started", "Started the container")
+        recorder.record(PLC, "Normal", "Ready", "It runs")
+        if flushed:
+            await recorder.flush()
+        await asyncio.sleep(60)
+        delay = 0 if flushed else event_recorder.DELAY_SECONDS
+        assert [created - began for created in api.created] == pytest.approx([delay, delay])
+        task.cancel()
+
+    virtual_time.run(main())
