@@ -179,7 +179,9 @@ class ApiServer:
                 "shutdown": lambda: "the server is shutting down" if self._limits.stopping else "",
             },
         )
-        requests = Requests(self._registry, self._store, Reviews(policy, users), health, self._advice, compat.VIEWS)
+        requests = Requests(
+            self._registry, self._store, Reviews(policy, users), health, self._advice, compat.VIEWS, policy
+        )
         return FilterChain(users, policy, self._limits, requests.answer)
 
     async def stop(self) -> None:

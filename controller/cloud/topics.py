@@ -85,7 +85,7 @@ def table(commands: Commands) -> tuple[Topic, ...]:
     """All topics of the protocol."""
     read = Read(commands.forwarding.is_read, commands.forwarding.read)
     return (
-        Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Semantics.IDEMPOTENT),
+        Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Semantics.ATOMIC),
         # A start that waits for a runtime which never becomes ready must not delay its deletion.
         Topic("delete_device", DeviceMessage, commands.lifecycle.delete, Semantics.SUPERSEDING),
         Topic("start_device", DeviceMessage, commands.power.start, Semantics.IDEMPOTENT),

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from controller import errors, names
-from controller.machinery import connections, failures
+from controller.machinery import connections, failures, writes
 from controller.machinery.credentials import Credentials
 from controller.machinery.documents import Listing, WatchEvent, event_of, object_of
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
+from controller.machinery.writes import Write
 
 REQUEST_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -96,9 +97,18 @@ class ApiClient:
 
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         """Create an object in the namespace of its ``metadata``."""
-        namespace = body["metadata"].get("namespace", "")
-        whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
-        return await self._request("POST", kind.path(namespace), params=_FIELD_MANAGER, json_body=whole)
+        write = writes.creation(kind, body)
+        return await self._request(write.method, write.path, params=_FIELD_MANAGER, json_body=write.body)
+
+    @property
+    def has_transactions(self) -> bool:
+        """Whether ``transaction`` works: with the embedded API, but not with a cluster."""
+        return self._endpoint.socket is not None
+
+    async def transaction(self, *steps: Write) -> None:
+        """Run several writes, all or none of which take effect."""
+        body = {"writes": [step._asdict() for step in steps]}
+        await self._request("POST", "/transaction", params=_FIELD_MANAGER, json_body=body)
 
     async def replace(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         """Replace the whole object, guarded by its resourceVersion."""

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from controller import errors, names
-from controller.api import crds
-from controller.apiserver.failures import Failure
+from controller.api import crds, kinds
+from controller.apiserver.access import attributes
+from controller.apiserver.failures import AlreadyExists, Failure
 from controller.apiserver.kinds import resources
 from controller.apiserver.kinds.core import CORE, NAMESPACES
 from controller.apiserver.kinds.resources import STATUS, Resource, Selectable
@@ -30,13 +31,14 @@ from controller.apiserver.storage.store import Store, Transaction
 from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading, predicate
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import ResourceRef, Verbs
+from controller.apiserver.verbs.writing import ResourceRef, Step, Verbs
 from controller.apiserver.worker import Worker
 from controller.machinery import failures
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import JSON_PATCH, MERGE_PATCH, ApiClient, Listing, Patch, WatchEvent
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
+from controller.machinery.writes import Write
 
 Object = dict[str, Any]
 Fault = Callable[[str, Kind], Awaitable[None] | None]
@@ -55,6 +57,8 @@ class DirectApi(ApiClient):
     ``requests`` lists every verb with the plural of its kind; a watch lasts ``watch_seconds``. A namespace exists once
     something is created in it.
     """
+
+    has_transactions = False  # as in a cluster
 
     def __init__(self) -> None:
         super().__init__(Endpoint("memory:"))
@@ -100,10 +104,16 @@ class DirectApi(ApiClient):
     async def create(self, kind: Kind, body: Object) -> Object:
         async with self._handling("create", kind):
             namespace = body["metadata"].get("namespace", "")
-            if namespace and self._store.get(_ref(core_kinds.NAMESPACES, "", namespace).key) is None:
-                await self._verbs.create(ResourceRef(NAMESPACES, ""), {"metadata": {"name": namespace}}, OPTIONS)
+            await self._make(namespace)
             whole = {"apiVersion": kind.api_version, "kind": kind.kind, **_copied(body)}
             return self._shown(kind, (await self._verbs.create(_ref(kind, namespace), whole, OPTIONS)).object)
+
+    async def transaction(self, *steps: Write) -> None:
+        async with self._handling("transaction", kinds.RUNTIMES):
+            found = [_step(step) for step in steps]
+            for step in found:
+                await self._make(step.ref.namespace)
+            await self._verbs.together(found)
 
     async def replace(self, kind: Kind, body: Object) -> Object:
         async with self._handling("replace", kind):
@@ -166,6 +176,12 @@ class DirectApi(ApiClient):
         """Remove an object at once, regardless of finalizers."""
         await self._store.write(_ref(kind, namespace, name).key, lambda transaction: transaction.commit(None))
 
+    async def _make(self, namespace: str) -> None:
+        """Create the namespace unless it exists."""
+        if namespace and self._store.get(_ref(core_kinds.NAMESPACES, "", namespace).key) is None:
+            with contextlib.suppress(AlreadyExists):  # another request creates it at the same time
+                await self._verbs.create(ResourceRef(NAMESPACES, ""), {"metadata": {"name": namespace}}, OPTIONS)
+
     @contextlib.asynccontextmanager
     async def _handling(self, verb: str, kind: Kind) -> AsyncIterator[None]:
         """Count a request, inject the fault, and raise a failure as the client does."""
@@ -217,6 +233,15 @@ def _resource(kind: Kind) -> Resource:
 
 def _ref(kind: Kind, namespace: str, name: str = "") -> ResourceRef:
     return ResourceRef(_resource(kind), namespace, name)
+
+
+def _step(write: Write) -> Step:
+    attrs = attributes.of_url(write.method, write.path, {})
+    resource = _resources()[attrs.group, attrs.version, attrs.resource]
+    ref = ResourceRef(resource, attrs.namespace, attrs.name)
+    options = dataclasses.replace(OPTIONS, subresource=attrs.subresource)
+    make = writing.creation if write.method == "POST" else writing.merge
+    return make(ref, _copied(write.body), options)
 
 
 def _copied(body: Any) -> Any:

@@ -5,6 +5,7 @@ Source: the URL forms of the Kubernetes API (API concepts: resource URIs).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from aiohttp import web
@@ -49,14 +50,19 @@ class Attributes(NamedTuple):
 def of(request: web.Request) -> Attributes:
     """The attributes of a request."""
     # The decoded path: handlers must see the same segments that were authorized.
-    parts = [part for part in request.path.split("/") if part]
+    return of_url(request.method, request.path, request.query)
+
+
+def of_url(method: str, path: str, query: Mapping[str, str]) -> Attributes:
+    """The attributes of a method on a decoded path."""
+    parts = [part for part in path.split("/") if part]
     match parts:
         case ["api", version, *rest] if rest:
             group = ""
         case ["apis", group, version, *rest] if rest:
             pass
         case _:
-            return Attributes(request.method.lower(), request.path)
+            return Attributes(method.lower(), path)
     # The deprecated /watch/ prefix, which predates "?watch=1" and still works.
     watching = len(rest) > 1 and rest[0] == "watch"
     rest = rest[1:] if watching else rest
@@ -66,7 +72,7 @@ def of(request: web.Request) -> Attributes:
         if len(rest) >= 3 and rest[2] not in OF_NAMESPACES:
             rest = rest[2:]
     resource, name, subresource = [*rest, "", ""][:3]
-    verb = (ON_OBJECT if name else ON_COLLECTION).get(request.method, request.method.lower())
-    if (watching and verb in ("get", "list")) or (verb == "list" and flag(request.query, "watch")):
+    verb = (ON_OBJECT if name else ON_COLLECTION).get(method, method.lower())
+    if (watching and verb in ("get", "list")) or (verb == "list" and flag(query, "watch")):
         verb = "watch"
-    return Attributes(verb, request.path, group, version, resource, subresource, namespace, name, tuple(rest[3:]))
+    return Attributes(verb, path, group, version, resource, subresource, namespace, name, tuple(rest[3:]))

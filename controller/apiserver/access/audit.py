@@ -18,6 +18,7 @@ logger = logging.getLogger("edge.audit")
 
 ROUTINE = ("events", "leases")
 DISK_FULL = 507  # logged once, when the disk fills up
+TRANSACTION = "/transaction"  # its writes are logged one by one
 REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")  # creating a review is a query
 AGENT_LENGTH = 120
 NAME = web.RequestKey("name", str)  # of the created object, which the URL does not contain
@@ -25,7 +26,7 @@ NAME = web.RequestKey("name", str)  # of the created object, which the URL does 
 
 def note(request: web.Request, user: Identity, attrs: Attributes, code: int, seconds: float) -> None:
     """Log a finished request unless it is a read."""
-    if attrs.reads or attrs.group in REVIEWS:
+    if attrs.reads or attrs.group in REVIEWS or (attrs.path == TRANSACTION and code < 400):
         return
     routine = (attrs.resource in ROUTINE or attrs.subresource == "status") and (code < 400 or code == DISK_FULL)
     logger.log(

@@ -86,6 +86,8 @@ TABLE: Mapping[str, Rules] = {
         Rule(("create", "patch"), ("",), ("events",)),
         Rule(("get",), ("",), ("namespaces", "secrets")),
         *OF_NODES,
+        # Each write in it needs its own rights. A cluster has no such path.
+        PathRule(("post",), ("/transaction",)),
     ),
     "viewer": (Rule(READ, ALL, ALL, but=("secrets",)),),
     AUTHENTICATED: (

@@ -12,13 +12,14 @@ from aiohttp import web
 from controller.apiserver import failures
 from controller.apiserver.access import audit
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import Identity
+from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
 from controller.apiserver.documents.discovery import Documents
 from controller.apiserver.documents.openapi import OpenApi
 from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.http.limits import TURN, WORKER
+from controller.apiserver.http.transactions import Transactions
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, request_options
 from controller.apiserver.objects.representation import Form
@@ -61,11 +62,13 @@ class Requests:
         health: Health,
         advice: Mapping[str, Advice],
         views: Mapping[str, Callable[[Verbs], ObjectView]],
+        policy: Policy,
     ) -> None:
         """``views``: subresources with bodies of their own, by name."""
         self._verbs = Verbs(store, advice)
         self._reading = Reading(store)
         self._views = {name: view(self._verbs) for name, view in views.items()}
+        self._transactions = Transactions(self._verbs, policy, self._writable)
         self._documents = Documents(registry, health.paths())
         self._openapi = OpenApi(registry)
         self._registry = registry
@@ -76,7 +79,7 @@ class Requests:
     async def answer(self, request: web.Request, attrs: Attributes, user: Identity) -> web.StreamResponse:
         """Handle one request."""
         if not attrs.resource:
-            return await self._document(request)
+            return await self._document(request, user)
         ref = self._resource_ref(attrs)
         _check_verb(request.method, attrs, ref.resource)
         if attrs.group in GROUPS:
@@ -96,7 +99,9 @@ class Requests:
             raise failures.not_acceptable(f"{attrs.qualified} cannot be returned as {kind}")
         return responses.answer(self._reviews.answer(user, attrs, await request_bodies.body(request, MAX_BODY)), 201)
 
-    async def _document(self, request: web.Request) -> web.Response:
+    async def _document(self, request: web.Request, user: Identity) -> web.Response:
+        if request.path == audit.TRANSACTION and request.method == "POST":
+            return await self._transactions.answer(request, user)
         if request.method not in ("GET", "HEAD"):
             raise failures.method_not_allowed()
         parts = [part for part in request.path.split("/") if part]
@@ -127,6 +132,14 @@ class Requests:
         if (namespace and not resource.namespaced) or (attrs.name and resource.namespaced and not namespace):
             raise failures.unknown_path()
         return ResourceRef(resource, namespace, attrs.name)
+
+    def _writable(self, method: str, attrs: Attributes) -> ResourceRef:
+        """What a write is about. Raises failures.Failure."""
+        ref = self._resource_ref(attrs)
+        _check_verb(method, attrs, ref.resource)
+        if ref.resource.namespaced != bool(ref.namespace) or attrs.group in GROUPS:
+            raise failures.method_not_allowed()
+        return ref
 
     async def _on_collection(
         self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form

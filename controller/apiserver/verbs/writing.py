@@ -68,6 +68,14 @@ class ResourceRef(NamedTuple):
         return Key(self.resource.key, self.namespace if self.resource.namespaced else "", self.name)
 
 
+class Step(NamedTuple):
+    """A write that is yet to run."""
+
+    ref: ResourceRef
+    work: Work
+    options: WriteOptions
+
+
 class Verbs:
     """The write operations of the API on one store. Raises failures.Failure and errors.ApiUnavailableError.
 
@@ -87,18 +95,7 @@ class Verbs:
         return await self._create(ref, body, options)
 
     async def _create(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
-        ref = ref._replace(name=strategy.name_of(body))
-        return await self._write(ref, partial(self._create_from, ref, body, options), options)
-
-    def _create_from(self, ref: ResourceRef, body: Any, options: WriteOptions, write: Transaction) -> Written:
-        typed, warnings = admission.decode(ref.resource, body, options)
-        # The order of kube-apiserver decides which fault is reported: namespace, validation, then a name that is taken.
-        _check_accepts_objects(ref, write)
-        typed["metadata"]["name"] = ref.name
-        item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
-        if write.current is not None:
-            raise failures.already_exists(ref.resource, ref.name)
-        return _commit(write, ref.resource, item, options, warnings)
+        return await self._write(*creation(ref, body, options))
 
     async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace the object with the body."""
@@ -146,6 +143,10 @@ class Verbs:
         """Delete, or mark for deletion while finalizers remain."""
         return await self._write(ref, partial(_mark_deleted, ref, request, options), options)
 
+    async def together(self, steps: Sequence[Step]) -> list[Written]:
+        """Run several writes, all or none of which take effect."""
+        return await self._store.write_together([(step.ref.key, step.work) for step in steps])
+
     async def release(self, ref: ResourceRef, without: Callable[[Object], Object]) -> None:
         """Drop the server's own finalizers of a deleted object by ``without``; removes it if no others remain."""
         await self._write(ref, partial(_release, ref, without), WriteOptions())
@@ -160,6 +161,29 @@ class Verbs:
         if advise is None or options.subresource or "deletionTimestamp" in written["metadata"]:
             return []
         return advise(written, self._store.select(ref.resource.key, ""))
+
+
+def creation(ref: ResourceRef, body: Any, options: WriteOptions) -> Step:
+    """Create the object in the body."""
+    ref = ref._replace(name=strategy.name_of(body))
+    return Step(ref, partial(_create, ref, body, options), options)
+
+
+def merge(ref: ResourceRef, patch: Any, options: WriteOptions) -> Step:
+    """Merge the patch into the object."""
+    make = partial(patched, ref.resource, patch=patch, kind=MERGE_PATCH)
+    return Step(ref, partial(_replace, ref, make, options), options)
+
+
+def _create(ref: ResourceRef, body: Any, options: WriteOptions, write: Transaction) -> Written:
+    typed, warnings = admission.decode(ref.resource, body, options)
+    # The order of kube-apiserver decides which fault is reported: namespace, validation, then a name that is taken.
+    _check_accepts_objects(ref, write)
+    typed["metadata"]["name"] = ref.name
+    item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
+    if write.current is not None:
+        raise failures.already_exists(ref.resource, ref.name)
+    return _commit(write, ref.resource, item, options, warnings)
 
 
 def _replace(ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions, write: Transaction) -> Written:

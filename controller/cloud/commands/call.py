@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from controller import errors, names
 from controller.cloud import answers
-from controller.cloud.answers import AlreadyAnswered
+from controller.cloud.answers import AlreadyAnswered, Answer
 from controller.cloud.commands.command import Command, Semantics
 from controller.cloud.commands.device_queue import Slot
-from controller.cloud.commands.journal import Entry, Journal
+from controller.cloud.commands.journal import Draft, Entry, Journal
+from controller.machinery.writes import Write
 
 OUTCOME_UNKNOWN = answers.error("outcome unknown: the controller stopped while the runtime carried it out")
 
@@ -19,17 +21,19 @@ class Call:
     """The context of one command. The command may read before ``begin``, and change things only after it.
 
     ``identity`` is the same for every delivery of a command and never leaves this process. ``name`` is that of its
-    RuntimeCommand, which ``opening`` writes while the command reads: "" before ``begin``.
+    RuntimeCommand: "" before ``begin``.
     """
 
-    def __init__(self, command: Command, slot: Slot, journal: Journal, opening: asyncio.Task[Entry]) -> None:
+    def __init__(self, command: Command, slot: Slot, journal: Journal, draft: Draft) -> None:
         self.identity = command.identity
         self.slot = slot
         self.name = ""
         self.log = logging.LoggerAdapter(logging.getLogger(__name__), {"runtime": command.message.device})
         self._command = command
         self._journal = journal
-        self._opening = opening
+        self._draft = draft
+        self._opening: asyncio.Task[Entry] | None = None
+        self._completed: Entry | None = None
 
     @property
     def begun(self) -> bool:
@@ -41,6 +45,36 @@ class Call:
         """Annotations for objects that the command writes; they explain later why a runtime was started or stopped."""
         return {names.REQUESTED_BY: f"{self._command.topic} {self.name}"}
 
+    def open(self) -> asyncio.Task[Entry]:
+        """Begin to journal the command, at most once; it may read meanwhile."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._journal.open(self._draft))
+        return self._opening
+
+    async def entry(self) -> Entry:
+        """The entry in the journal, written now if the command was refused before it was journaled."""
+        return self._completed or await self.open()
+
+    def close(self) -> None:
+        """Cancel a write that nobody waits for any longer."""
+        if self._opening is not None:
+            self._opening.cancel()
+
+    async def complete(self, change: Callable[[], Write], answer: Answer) -> bool:
+        """Journal the command with its only change and its answer, all of it on disk or nothing.
+
+        Returns False if that did not succeed, for any reason: then ``begin``, and change the same thing.
+        """
+        if not self._journal.is_atomic or self._opening is not None or self._draft.earlier is not None:
+            return False
+        self.name = self._draft.name  # the change refers to it
+        try:
+            self._completed = await self._journal.complete(self._draft, change(), answer)
+        except errors.ApiError:
+            self.name = ""
+            return False
+        return True
+
     async def begin(self) -> bool:
         """Wait until the command is journaled; from here on it may act.
 
@@ -48,7 +82,7 @@ class Call:
         AlreadyAnswered for a redelivery, errors.CommandError if a later command superseded it.
         """
         # The executor awaits the same task for the answer, so cancelling this wait must not cancel the task.
-        entry = await asyncio.shield(self._opening)
+        entry = await asyncio.shield(self.open())
         if entry.answer is not None:
             raise AlreadyAnswered(entry.answer)
         if entry.redelivered:

@@ -7,13 +7,14 @@ same command on the next connection gets its answer. Knows no topic.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from controller.api.runtimecommands import Phase
 from controller.cloud.answers import Answer, Guard
 from controller.cloud.commands.call import OUTCOME_UNKNOWN, Call
-from controller.cloud.commands.command import Command
+from controller.cloud.commands.command import Command, Semantics
 from controller.cloud.commands.device_queue import DeviceQueues, Slot
 from controller.cloud.commands.journal import Journal
 
@@ -61,10 +62,13 @@ class Executor:
             await asyncio.wait(tasks.values(), timeout=STOP_SECONDS)
 
     async def _run(self, command: Command, handler: Handler, slot: Slot) -> Answer:
-        # The write runs while the command reads what it needs; the command acts only after begin().
-        opening = asyncio.create_task(self._journal.open(command))
-        call = Call(command, slot, self._journal, opening)
-        try:
+        with contextlib.ExitStack() as ended:
+            ended.callback(slot.release)  # the next command need not wait until the answer is saved
+            call = Call(command, slot, self._journal, await self._journal.draft(command))
+            ended.callback(call.close)
+            # The write runs while the command reads what it needs; the command acts only after begin().
+            if command.semantics is not Semantics.ATOMIC:
+                call.open()
             with Guard(command.topic, call.log) as guard:
                 await call.wait_for_turn()
                 guard.answer = await handler(command.message, call)
@@ -72,10 +76,7 @@ class Executor:
                     raise RuntimeError("the command acted before it was journaled")
                 call.log.info("Answered %s: %s", command.topic, guard.answer.get("status"))
             # Refused commands are journaled as well: their redelivery gets the same refusal.
-            entry = await opening
-        finally:
-            opening.cancel()
-            slot.release()  # the next command need not wait until the answer is saved
+            entry = await call.entry()
         if entry.answer is None:
             await self._save(command, entry.name, guard.answer, call)
         return entry.answer or guard.answer

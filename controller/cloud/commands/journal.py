@@ -18,9 +18,11 @@ from controller.cloud.answers import Answer
 from controller.cloud.commands import records
 from controller.cloud.commands.command import Command, DigestKey
 from controller.cloud.commands.command_index import CommandIndex, CommandRecord
+from controller.machinery import writes
 from controller.machinery.client import ApiClient
 from controller.machinery.controller import Controller
 from controller.machinery.timestamps import rfc3339_micro
+from controller.machinery.writes import Write
 
 MAX_AGE_SECONDS = 24 * 3600
 MAX_COUNT = 500
@@ -30,8 +32,16 @@ MARGIN = 50  # this many more than MAX_COUNT trigger an early pruning
 log = logging.getLogger(__name__)
 
 
+class Draft(NamedTuple):
+    """A command that is not recorded yet, and the record of its earlier delivery, if any."""
+
+    name: str
+    spec: runtimecommands.RuntimeCommandSpec
+    earlier: CommandRecord | None
+
+
 class Entry(NamedTuple):
-    """A command in the journal; ``answer`` is the one given earlier, if any."""
+    """A command in the journal; ``answer`` is the one that is recorded, if any."""
 
     name: str
     sequence: int
@@ -64,28 +74,47 @@ class Journal:
         self._cache = records.AnswerCache()
         self.controller = Controller("remove old commands", self.prune, period=PRUNE_SECONDS)
 
-    async def open(self, command: Command) -> Entry:
-        """Record the command, on disk before this returns, or find the entry of an earlier delivery."""
+    async def draft(self, command: Command) -> Draft:
+        """Number the command, and find its earlier delivery. Call in the order of arrival."""
         index, key = await self._loaded_index(), await self._key()
-        if earlier := index.earlier(command, key):
+        return Draft(command.name(key), self._spec(command, key, index.next_sequence()), index.earlier(command, key))
+
+    async def open(self, draft: Draft) -> Entry:
+        """Record the command, on disk before this returns, or find the entry of an earlier delivery."""
+        index = await self._loaded_index()
+        if earlier := draft.earlier:
             # The cache comes first: the object lacks the runtime's response.
             if whole := self._cache.get(earlier.name):
                 return Entry(earlier.name, earlier.spec.sequence, redelivered=True, answer=whole)
             if found := await self._existing_entry(index, earlier.name):
                 return found
-        name, spec = command.name(key), self._spec(command, key, index.next_sequence())
-        metadata = {"name": name, "namespace": self._namespace}
         try:
-            await self._api.create(kinds.RUNTIME_COMMANDS, {"metadata": metadata, "spec": spec.wire()})
+            await self._api.create(kinds.RUNTIME_COMMANDS, self._manifest(draft))
         # An earlier creation that seemed to fail, for example by a timeout, may have been executed.
         except errors.AlreadyExistsError:
-            if found := await self._existing_entry(index, name):
+            if found := await self._existing_entry(index, draft.name):
                 return found
             raise
-        index.add(CommandRecord(name, spec, self._elapsed()))
-        if len(index) > MAX_COUNT + MARGIN:
-            self.controller.trigger()
-        return Entry(name, spec.sequence)
+        return self._add(index, CommandRecord(draft.name, draft.spec, self._elapsed()))
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether ``complete`` works."""
+        return self._api.has_transactions
+
+    async def complete(self, draft: Draft, change: Write, answer: Answer) -> Entry:
+        """Record a new command with its only change and its answer, on disk before this returns: all of it or nothing.
+
+        Raises errors.ApiError. If that leaves open what happened, ``open`` finds out.
+        """
+        index, status = await self._loaded_index(), await self._status(answer, "Succeeded")
+        await self._api.transaction(
+            writes.creation(kinds.RUNTIME_COMMANDS, self._manifest(draft)),
+            change,
+            writes.merge(kinds.RUNTIME_COMMANDS, draft.name, self._namespace, {"status": status}, "status"),
+        )
+        self._cache.put(draft.name, answer)
+        return self._add(index, CommandRecord(draft.name, draft.spec, self._elapsed(), "Succeeded", True), answer)
 
     async def close(self, name: str, answer: Answer, outcome: runtimecommands.Phase) -> None:
         """Save the answer for redeliveries, on disk before this returns.
@@ -95,8 +124,7 @@ class Journal:
         # Before the writes, which may fail: redeliveries then get the answer from memory.
         self._cache.put(name, answer)
         (await self._loaded_index()).answered(name, outcome)
-        status = records.status(answer, outcome, rfc3339_micro(self._clock()), await self._key())
-        await self._write_status(name, status.wire())
+        await self._write_status(name, await self._status(answer, outcome))
 
     async def finish(self, name: str) -> None:
         """Mark a command as succeeded whose work continued after its answer."""
@@ -126,6 +154,18 @@ class Journal:
             return None
         record = index.adopt(found, self._elapsed())
         return Entry(name, record.spec.sequence, redelivered=True, answer=records.answer(found))
+
+    def _add(self, index: CommandIndex, record: CommandRecord, answer: Answer | None = None) -> Entry:
+        index.add(record)
+        if len(index) > MAX_COUNT + MARGIN:
+            self.controller.trigger()
+        return Entry(record.name, record.spec.sequence, answer=answer)
+
+    def _manifest(self, draft: Draft) -> dict[str, Any]:
+        return {"metadata": {"name": draft.name, "namespace": self._namespace}, "spec": draft.spec.wire()}
+
+    async def _status(self, answer: Answer, outcome: runtimecommands.Phase) -> dict[str, Any]:
+        return records.status(answer, outcome, rfc3339_micro(self._clock()), await self._key()).wire()
 
     def _spec(self, command: Command, key: DigestKey, sequence: int) -> runtimecommands.RuntimeCommandSpec:
         return runtimecommands.RuntimeCommandSpec(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from controller import errors
@@ -21,6 +22,7 @@ from controller.cloud.commands.devices import (
 )
 from controller.cloud.contracts.base import DeviceMessage
 from controller.cloud.contracts.runtimes import CreateNewRuntime
+from controller.machinery import writes
 from controller.machinery.client import ApiClient
 from controller.node_api.node import NodeDirectory, Placement
 
@@ -57,7 +59,12 @@ class Lifecycle:
         if self._retiring():
             raise errors.CommandError("this orchestrator is being deleted and accepts no new runtimes")
         name, spec = message.container_name, specs.requested_spec(message)
+        answer = {"status": "creating", "container_id": name, "message": f"the runtime {name} is being created"}
         existing, schedule = await asyncio.gather(self._devices.find(name), self._schedule(spec))
+        if existing is None and (place := schedule.placement) is not None:
+            manifest = partial(self._blueprint.manifest, spec, place)
+            if await call.complete(lambda: writes.creation(kinds.RUNTIMES, manifest(call.annotations)), answer):
+                return answer
         await call.begin()
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
             await self._wait_until_deleted(existing, call)
@@ -68,7 +75,7 @@ class Lifecycle:
             _refuse_other_spec(spec, existing)
         else:
             await self._write(spec, schedule, call)
-        return {"status": "creating", "container_id": name, "message": f"the runtime {name} is being created"}
+        return answer
 
     async def delete(self, message: DeviceMessage, call: Call) -> Answer:
         """Delete a Runtime; answers before the container is gone."""

@@ -10,7 +10,7 @@ from controller import errors
 from controller.api import kinds
 from controller.cloud.commands import journal as journals
 from controller.cloud.commands.command import Command, DigestKey, Semantics
-from controller.cloud.commands.journal import Journal
+from controller.cloud.commands.journal import Entry, Journal
 from controller.cloud.contracts.base import DeviceMessage
 from tests.support.command_harness import NAMESPACE, NOW
 from tests.support.direct_api import DirectApi
@@ -36,9 +36,13 @@ class Process:
         self.wall, self.elapsed = Clock(NOW), Clock(0.0)
         self.journal = Journal(api, NAMESPACE, lambda: key, self.wall, self.elapsed)
 
+    async def open(self, command: Command) -> Entry:
+        """Record a command."""
+        return await self.journal.open(await self.journal.draft(command))
+
     async def do(self, command: Command) -> None:
         """Run a command from start to end."""
-        entry = await self.journal.open(command)
+        entry = await self.open(command)
         await self.journal.close(entry.name, {"status": "success"}, "Succeeded")
 
 
@@ -81,7 +85,7 @@ async def test_a_command_is_removed_after_a_day(api: DirectApi, process: Process
 @pytest.mark.parametrize("jump", [YEARS, 50 * YEARS, -50 * YEARS])
 async def test_a_clock_jump_does_not_age_commands(api: DirectApi, process: Process, jump: float) -> None:
     await process.do(command(1))
-    await process.journal.open(command(2))
+    await process.open(command(2))
     process.wall.now += jump
     await process.journal.prune()
     assert await kept(api) == names(command(1), command(2))
@@ -110,14 +114,14 @@ async def test_a_command_without_an_answer_is_never_removed(
     api: DirectApi, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "MAX_COUNT", 1)
-    await process.journal.open(command(1, changes=False))
+    await process.open(command(1, changes=False))
     await process.do(command(2))
     await process.journal.prune()
     assert await kept(api) == names(command(1, changes=False))
 
 
 async def test_the_objects_are_listed_only_once(api: DirectApi, process: Process) -> None:
-    entry = await process.journal.open(command(1))
+    entry = await process.open(command(1))
     for number in range(2, 5):
         await process.do(command(number))
         await process.journal.prune()
@@ -127,22 +131,22 @@ async def test_the_objects_are_listed_only_once(api: DirectApi, process: Process
 
 
 async def test_the_sequence_continues_after_a_restart(api: DirectApi) -> None:
-    first = await Process(api).journal.open(command(1))
-    second = await Process(api).journal.open(command(2))
+    first = await Process(api).open(command(1))
+    second = await Process(api).open(command(2))
     assert second.sequence > first.sequence
 
 
 async def test_setting_the_clock_back_does_not_change_the_order(process: Process) -> None:
-    older = await process.journal.open(command(1))
+    older = await process.open(command(1))
     process.wall.now -= 10 * YEARS
-    await process.journal.open(command(2))
+    await process.open(command(2))
     assert await process.journal.superseded_by(older, "plc-1") == "stop_device"
 
 
 async def test_a_command_whose_object_was_deleted_counts_as_new(api: DirectApi, process: Process) -> None:
-    await process.journal.open(command(1))
+    await process.open(command(1))
     await api.remove(kinds.RUNTIME_COMMANDS, command(1).name(KEY), NAMESPACE)
-    assert not (await process.journal.open(command(1))).redelivered
+    assert not (await process.open(command(1))).redelivered
     assert await kept(api) == names(command(1))
 
 
@@ -150,18 +154,18 @@ async def test_a_command_whose_creation_seemed_to_fail_is_recognised_on_redelive
     api: DirectApi, process: Process
 ) -> None:
     await process.do(command(1))
-    await Process(api).journal.open(command(2))  # created, but unknown to this process
-    assert (await process.journal.open(command(2))).redelivered
+    await Process(api).open(command(2))  # created, but unknown to this process
+    assert (await process.open(command(2))).redelivered
     process.elapsed.now += journals.MAX_AGE_SECONDS + 1
     await process.journal.prune()
     assert await kept(api) == set()
 
 
 async def test_a_command_is_recognised_after_a_change_of_key(api: DirectApi, process: Process) -> None:
-    await process.journal.open(command(1))
+    await process.open(command(1))
     renewed = Process(api, DigestKey(b"another private key"))
-    assert (await renewed.journal.open(command(1))).redelivered
-    assert not (await renewed.journal.open(command(2))).redelivered
+    assert (await renewed.open(command(1))).redelivered
+    assert not (await renewed.open(command(2))).redelivered
 
 
 async def test_without_the_key_recording_fails_but_pruning_continues(api: DirectApi, tmp_path: Path) -> None:
@@ -170,13 +174,13 @@ async def test_without_the_key_recording_fails_but_pruning_continues(api: Direct
     elapsed = Clock(0.0)
     journal = Journal(api, NAMESPACE, lambda: DigestKey.load(missing), elapsed=elapsed)
     with pytest.raises(errors.CommandError, match=str(missing)):
-        await journal.open(command(2))
+        await journal.open(await journal.draft(command(2)))
     await journal.prune()
     elapsed.now += journals.MAX_AGE_SECONDS + 1
     await journal.prune()
     assert await kept(api) == set()
     missing.write_bytes(b"a private key")
-    assert (await journal.open(command(2))).name == command(2).name(KEY)
+    assert (await journal.open(await journal.draft(command(2)))).name == command(2).name(KEY)
 
 
 def test_digests_depend_on_the_key() -> None:

@@ -1,0 +1,62 @@
+"""Several writes in one request, all or none of which take effect, also after a power cut.
+
+Kubernetes has no such request; this one is for the controller, which journals a command together with what it changes.
+Each write needs the same rights, and is checked and logged, as if it was sent alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from controller.apiserver import failures
+from controller.apiserver.access import attributes, audit
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.http import request_bodies, responses
+from controller.apiserver.objects import request_options
+from controller.apiserver.verbs import writing
+from controller.apiserver.verbs.writing import ResourceRef, Step, Verbs
+
+WRITES = 8  # in one request
+FORM = "the body must be {writes: [{method: POST or PATCH, path, body}, ...]} with 1 to 8 writes"
+
+
+class Transactions:
+    """``find`` returns what a write is about; raises failures.Failure."""
+
+    def __init__(self, verbs: Verbs, policy: Policy, find: Callable[[str, Attributes], ResourceRef]) -> None:
+        self._verbs = verbs
+        self._policy = policy
+        self._find = find
+
+    async def answer(self, request: web.Request, user: Identity) -> web.Response:
+        """Run the writes; respond with a Status: of success, or of the first write that failed."""
+        began, body = time.monotonic(), await request_bodies.body(request)
+        writes = body.get("writes") if isinstance(body, dict) else None
+        if not isinstance(writes, list) or not 0 < len(writes) <= WRITES:
+            raise failures.bad_request(FORM)
+        steps = [self._step(request, user, write) for write in writes]
+        await self._verbs.together([step for _, step in steps])
+        for attrs, step in steps:
+            noted = attrs._replace(name=step.ref.name)
+            audit.note(request, user, noted, 201 if attrs.verb == "create" else 200, time.monotonic() - began)
+        return responses.answer({"kind": "Status", "apiVersion": "v1", "status": "Success"})
+
+    def _step(self, request: web.Request, user: Identity, write: Any) -> tuple[Attributes, Step]:
+        match write:
+            case {"method": "POST" | "PATCH" as method, "path": str(path), "body": dict(body)}:
+                attrs = attributes.of_url(method, unquote(path), {})
+            case _:
+                raise failures.bad_request(FORM)
+        self._policy.check(user, attrs)
+        ref = self._find(method, attrs)
+        agent = request.headers.get("User-Agent", "")
+        options = request_options.of_write(request.query, agent, attrs.subresource)
+        if (method == "POST") == bool(attrs.name) or attrs.subresource not in ("", "status"):
+            raise failures.method_not_allowed()
+        return attrs, writing.creation(ref, body, options) if method == "POST" else writing.merge(ref, body, options)
