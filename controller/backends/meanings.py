@@ -30,7 +30,7 @@ PULLS = (
     ),
     Meaning(
         r"pull access denied|unauthorized|no basic auth|authentication required|authorization failed|denied:"
-        r"|insufficient_scope",
+        r"|insufficient_scope|\b403 forbidden",
         reasons.IMAGE_REFUSED,
         CHECK_SECRETS,
     ),

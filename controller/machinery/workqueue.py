@@ -178,6 +178,8 @@ class WorkQueue(Generic[K, R]):
         try:
             while entry.wanted:
                 async with self._slots:
+                    if self._stopping:  # since it began to wait
+                        break
                     result = await self._run_pass(key, entry)
                 self._schedule(key, entry, result)
                 for other in result.wake:

@@ -149,15 +149,22 @@ class Resync:
 
     async def resync(self) -> None:
         """Add every Runtime of the scope, then report orphaned containers. Raises errors.EdgeError."""
-        found = await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
+        found = await self._runtimes()
         for body in found:
             # The selector does not suffice: with ``claims`` it is empty.
             if not self._scope.elsewhere(body["spec"]):
                 self._queue.add(_key(body))
         await self._report_orphans({self._identity(body) for body in found})
 
+    async def _runtimes(self) -> list[dict[str, Any]]:
+        return await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
+
     async def _report_orphans(self, identities: set[base.Identity]) -> None:
         orphans = {orphan for orphan in await self._backend.list_containers() if orphan.identity not in identities}
+        if orphans - self._reported:
+            # Once more: the Runtime of a container may have been created since the first list.
+            now = {self._identity(body) for body in await self._runtimes()}
+            orphans = {orphan for orphan in orphans if orphan.identity not in now}
         # Once per container: a resync follows every minute.
         for orphan in orphans - self._reported:
             self._report(orphan)

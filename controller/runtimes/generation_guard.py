@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from controller import errors
 from controller.api import kinds, runtimes
+from controller.machinery.backoff import Backoff
 from controller.machinery.client import ApiClient
 
 T = TypeVar("T")
@@ -43,13 +44,26 @@ class GenerationGuard:
         task = asyncio.ensure_future(work)
         try:
             while not await self._finished(task):
-                await self.check()
+                await self._check_when_possible(task)
             return task.result()
         finally:
             task.cancel()
             # Awaited, so that the pull has ended when the next pass begins its own.
             with suppress(asyncio.CancelledError, errors.EdgeError):
                 await task
+
+    async def _check_when_possible(self, task: asyncio.Future[T]) -> None:
+        """Like ``check``, but repeat it during an outage of the API, which says nothing about the Runtime."""
+        backoff = Backoff()
+        # Once the task is done, the check before the next step reports what is wrong.
+        while not task.done():
+            try:
+                await self.check()
+            except errors.ApiUnavailableError:
+                self._interrupted.set()
+                await asyncio.wait({task}, timeout=backoff.next())
+            else:
+                return
 
     async def _finished(self, task: asyncio.Future[T]) -> bool:
         """Wait for the task or an interruption; whether the task is done."""

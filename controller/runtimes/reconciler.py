@@ -51,6 +51,7 @@ class Reconciler:
         self._admission = Admission(dependencies.api, owners, scope, dependencies.node)
         self._seen: dict[Key, Admitted] = {}
         self._observed: set[Key] = set()
+        self._uids: dict[Key, str] = {}
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         """Run one pass over a Runtime; ``interrupted`` is set when its object changes during the pass.
@@ -87,8 +88,10 @@ class Reconciler:
         """Drop all state about a Runtime that is gone or owns no container."""
         self._index.forget(key)
         self._observed.discard(key)
-        if seen := self._seen.pop(key, None):
-            self._throttle.forget(seen.runtime.metadata.uid)
+        self._seen.pop(key, None)
+        # Also of a Runtime that is being deleted or owns nothing, of which nothing else is remembered.
+        if uid := self._uids.pop(key, None):
+            self._throttle.forget(uid)
 
     async def _repair(self, key: Key, outage: errors.ApiError) -> Result:
         """Repair networks and devices by the spec that was last read. Raises the outage if it was never read.
@@ -139,6 +142,7 @@ class Reconciler:
             self._forget(key)
         runtime, current = refused.runtime, refused.runtime.status
         target, now = objects.target(self._install_id, runtime), self._dependencies.clock()
+        self._uids[key] = target.uid
         report = Report(target=target, outcome=refused.outcome, now=now, node=refused.node)
         writer = StatusWriter(self._dependencies.api, key, current.wire(), current, self._throttle, target.uid)
         await writer.write(status.after(refused.known, report))
@@ -154,6 +158,7 @@ class Reconciler:
     ) -> ReconcileContext:
         api, runtime = self._dependencies.api, admitted.runtime
         target = objects.target(self._install_id, runtime, admitted.rival)
+        self._uids[key] = target.uid
         self._index.remember(target.identity, key, (need for facet in FACETS for need in facet.needs(runtime.spec)))
         return ReconcileContext(
             runtime=runtime,

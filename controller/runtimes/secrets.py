@@ -31,16 +31,20 @@ async def pull_credentials(
 ) -> tuple[dict[str, str], ...]:
     """One entry (registry, username, password) per registry of each Secret.
 
-    Skips a missing or malformed Secret, as Kubernetes does: the image may be public or already on the host, and
-    otherwise the pull fails with the registry's own message. Raises errors.ApiUnavailableError.
+    Skips a Secret that is missing, malformed or may not be read, as Kubernetes does: the image may be public or already
+    on the host, and otherwise the pull fails with the registry's own message. Raises errors.ApiUnavailableError.
     """
     found: list[dict[str, str]] = []
     for reference in references:
         try:
             found += _credentials(await api.get(core_kinds.SECRETS, reference.name, namespace))
+        except errors.ApiUnavailableError:
+            raise
+        except errors.ApiError as error:
+            log.warning("Cannot read the Secret %s/%s: %s", namespace, reference.name, error)
         # The content of a Secret is free text: each of these is a malformed document.
-        except (errors.NotFoundError, KeyError, ValueError, TypeError, AttributeError):
-            log.warning("Secret %s/%s is missing or not of type %s", namespace, reference.name, PULL_SECRET_TYPE)
+        except (KeyError, ValueError, TypeError, AttributeError):
+            log.warning("Secret %s/%s is not of type %s", namespace, reference.name, PULL_SECRET_TYPE)
     return tuple(found)
 
 

@@ -60,11 +60,17 @@ class StatusWriter:
         return seconds
 
     async def write(self, new: RuntimeStatus) -> None:
-        """Write ``new``; it is on disk when this returns. Keeps it for later if it raises errors.ApiError."""
+        """Write ``new``; it is on disk when this returns.
+
+        Raises errors.ApiError and keeps it for later, unless the Runtime is gone.
+        """
         wire = new.wire()
         if patch := status.changes(self._current, wire):
             try:
                 await self._send(patch)
+            except errors.NotFoundError:
+                self._throttle.forget(self._uid)
+                raise
             except errors.ApiError:
                 self._throttle.keep(self._uid, new)
                 raise

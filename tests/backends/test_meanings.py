@@ -16,6 +16,7 @@ FALLBACK = Meaning("", reasons.STEP_FAILED, "retrying")
     [
         ("toomanyrequests: You have reached your pull rate limit", reasons.IMAGE_PULL_FAILED),
         ("Pull access DENIED for plc, repository does not exist", reasons.IMAGE_REFUSED),
+        ("unexpected status from HEAD request to https://registry/v2/plc: 403 Forbidden", reasons.IMAGE_REFUSED),
         ("manifest unknown: manifest unknown", reasons.IMAGE_NOT_FOUND),
         ("connection reset by peer", reasons.STEP_FAILED),
     ],

@@ -157,6 +157,21 @@ async def test_stop_cancels_passes_after_the_grace_period(queue: Queue, passes: 
     assert passes.running == 0
 
 
+async def test_stop_begins_no_pass_that_waits_for_a_worker(passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    queue = queue_of(passes.reconcile, workers=1)
+    first, second = (asyncio.create_task(queue.reconcile(key)) for key in (KEY, OTHER))
+    await passes.wait(1)
+    while queue.depth < 2:  # noqa: ASYNC110 - the queue has no event for tests
+        await asyncio.sleep(0)
+    stopping = asyncio.create_task(queue.stop(5))
+    await asyncio.sleep(0)
+    passes.gate.set()
+    await stopping
+    assert passes.started == [KEY]
+    assert (await first, await second) == (READY, STOPPING)
+
+
 async def test_a_pass_wakes_other_keys(passes: Passes) -> None:
     async def reconcile(key: str, interrupted: asyncio.Event) -> Result:
         await passes.reconcile(key, interrupted)

@@ -214,3 +214,19 @@ async def test_a_container_of_an_earlier_object_is_no_orphan(harness: Harness, k
     source = resync(harness, keys)
     await source.resync()
     assert source.orphans == 0
+
+
+async def test_a_container_created_during_a_resync_is_no_orphan(
+    harness: Harness, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, list_containers = resync(harness, keys), harness.backend.list_containers
+
+    async def after_a_creation() -> list[base.LabeledContainer]:
+        await harness.create()
+        await harness.reconcile()
+        return await list_containers()
+
+    monkeypatch.setattr(harness.backend, "list_containers", after_a_creation)
+    await source.resync()
+    assert source.orphans == 0
+    assert ("Warning", reasons.ORPHANED) not in await harness.events()

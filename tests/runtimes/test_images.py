@@ -147,6 +147,36 @@ async def test_a_short_api_outage_does_not_end_a_pull(harness: Harness) -> None:
     assert (await harness.reconcile()).settled
 
 
+async def test_an_outage_while_a_change_is_checked_does_not_end_a_pull(harness: Harness) -> None:
+    await harness.create()
+    task = await pulling(harness)
+    refused = asyncio.Event()
+
+    def away(verb: str, kind: Kind) -> None:
+        if verb == "get":
+            refused.set()
+            raise errors.ApiUnavailableError("no answer")
+
+    harness.api.fault = away
+    harness.interrupted.set()
+    await refused.wait()
+    harness.api.fault = lambda verb, kind: None
+    assert harness.backend.pull_gate is not None
+    harness.backend.pull_gate.set()
+    assert (await task).settled
+    assert harness.backend.pulls_abandoned == 0
+
+
+async def test_a_pull_secret_that_may_not_be_read_is_skipped(harness: Harness) -> None:
+    def forbidden(verb: str, kind: Kind) -> None:
+        if kind is core_kinds.SECRETS:
+            raise errors.ApiError("secrets is forbidden", code=403, reason="Forbidden")
+
+    harness.api.fault = forbidden
+    await harness.create(imagePullSecrets=[{"name": "pull"}])
+    assert (await harness.reconcile()).settled
+
+
 async def test_a_corrected_image_cancels_a_pull(harness: Harness) -> None:
     await harness.create()
     task = await pulling(harness)

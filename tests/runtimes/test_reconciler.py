@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -258,3 +259,22 @@ async def test_a_plan_is_abandoned_when_the_runtime_is_deleted(harness: Harness)
     assert "start" not in harness.backend.effects
     assert names.FINALIZER in harness.object()["metadata"]["finalizers"]
     assert IDENTITY in harness.backend.containers
+
+
+async def test_a_runtime_that_is_gone_leaves_no_status_that_waits_for_the_api(harness: Harness) -> None:
+    def away(verb: str, kind: Kind) -> None:
+        if verb == "patch":
+            raise errors.ApiUnavailableError("no answer")
+
+    await harness.create()
+    await harness.reconcile()
+    uid = harness.object()["metadata"]["uid"]
+    await harness.delete()
+    harness.api.fault = away
+    with contextlib.suppress(errors.ApiUnavailableError):
+        await harness.reconcile()
+    assert harness.reconciler._throttle.held(uid)
+    harness.api.fault = lambda verb, kind: None
+    await harness.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
+    assert (await harness.reconcile()).settled
+    assert harness.reconciler._throttle.held(uid) is None

@@ -28,7 +28,7 @@ _DISK_FULL = Meaning(r"no space left on device|disk quota exceeded", reasons.DIS
 _PULLS = (
     _DISK_FULL,
     *PULLS,
-    Meaning(r"40[13] ", reasons.IMAGE_REFUSED, CHECK_SECRETS),
+    Meaning(r"\b40[13] ", reasons.IMAGE_REFUSED, CHECK_SECRETS),
     Meaning(r"not found|no such image|name unknown", reasons.IMAGE_NOT_FOUND, CHECK_IMAGE),
     Meaning(r"invalid reference", reasons.SPEC_IMPOSSIBLE, CHECK_IMAGE),
 )
