@@ -23,7 +23,8 @@ from controller.boottime import BOOT_ID
 from controller.container_root import Process
 from controller.network import commands, interfaces, link_plan
 from controller.network.interfaces import HostInterface
-from controller.network.netns import Link, Namespace
+from controller.network.netns import Namespace
+from controller.network.snapshot import Link
 
 _SUFFIX, _LONGEST_NAME = "-nic", 11  # IFNAMSIZ is 16, with a null byte
 _RETURN_ATTEMPTS, _RETURN_SECONDS = 10, 0.2

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Interface
 
 from controller.network.desired_interface import DesiredInterface
-from controller.network.netns import Command, Link, Snapshot
+from controller.network.netns import Command
+from controller.network.snapshot import Link, Snapshot
 
 # With eight digits exactly the 15 characters that the kernel allows (IFNAMSIZ).
 _TEMPORARY = "edgetmp"

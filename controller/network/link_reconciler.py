@@ -13,7 +13,8 @@ from controller import errors
 from controller.container_root import Process
 from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
-from controller.network.netns import Namespace, Snapshot
+from controller.network.netns import Namespace
+from controller.network.snapshot import Snapshot
 
 # 12 s: on a busy machine the kernel takes seconds to remove the namespace of the previous run.
 _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3

@@ -1,4 +1,4 @@
-"""Links, addresses and routes inside a container's network namespace, read and changed with iproute2.
+"""Links, addresses and routes inside a container's network namespace, changed with iproute2.
 
 The namespace is opened once and held by its file descriptor, so that a reused process id cannot lead to another
 namespace. Our own namespace (the host's) is refused. Decisions are made in link_plan.py.
@@ -7,50 +7,22 @@ namespace. Our own namespace (the host's) is refused. Decisions are made in link
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Interface
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from controller import errors
 from controller.api import reasons
 from controller.container_root import Process
-from controller.network import commands
+from controller.network import commands, setns, snapshot
+from controller.network.snapshot import Snapshot
 
-_IP = ("ip", "-json", "-details", "-batch", "-")
+_IP = ("ip", "-batch", "-")
+_SNAPSHOT_SECONDS = 10.0
 
 Command = tuple[str, ...]
 """Arguments of one ``ip`` command; none contains a space or a line break."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """One link; ``kind`` is the kernel's term (macvlan, veth, ...), ``parent_index`` the parent's ifindex or 0."""
-
-    name: str
-    mac_address: str
-    kind: str
-    up: bool
-    addresses: tuple[IPv4Interface, ...] = ()
-    parent_index: int = 0
-    alternative_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The observed state of a namespace; ``default_routes`` are pairs of gateway and link."""
-
-    links: tuple[Link, ...] = ()
-    default_routes: tuple[tuple[str, str], ...] = ()
-
-    def by_mac(self, mac_address: str) -> Link | None:
-        """Return the macvlan link with this MAC address, or None. The engine's internal link may have the same one."""
-        wanted = mac_address.lower()
-        return next((link for link in self.links if link.kind == "macvlan" and link.mac_address == wanted), None)
 
 
 class Namespace:
@@ -73,13 +45,12 @@ class Namespace:
         os.close(self._descriptor)
 
     async def snapshot(self) -> Snapshot:
-        """Return the links with their IPv4 addresses, and the default routes."""
-        output = await self._ip("address show\nroute show default\n", inside=True)
-        links, routes = _documents(output)
-        return Snapshot(
-            tuple(_link(entry) for entry in links if entry["ifname"] != "lo"),
-            tuple((route.get("gateway", ""), route["dev"]) for route in routes),
-        )
+        """Return the links with their IPv4 addresses, and the default routes. Raises errors.Retry(STEP_FAILED)."""
+        try:
+            return await setns.run_inside(self._descriptor, snapshot.take, _SNAPSHOT_SECONDS)
+        except OSError as error:  # a TimeoutError is one
+            message = f"Cannot read the network of {_shown(self._where)}: {error.strerror or 'the kernel is busy'}"
+            raise errors.Retry(reasons.STEP_FAILED, message) from error
 
     async def apply(self, commands: Sequence[Command]) -> None:
         """Run the commands inside in order, stopping at the first failure."""
@@ -106,14 +77,14 @@ class Namespace:
     def _path(self) -> str:
         return f"/proc/self/fd/{self._descriptor}"
 
-    async def _ip(self, batch: str, *, inside: bool) -> str:
+    async def _ip(self, batch: str, *, inside: bool) -> None:
         enter = ["nsenter", f"--net={self._path}"] if inside else []
         # The programs open the path in their own process, so they must inherit the descriptor.
-        return await commands.run([*enter, *_IP], batch, [self._descriptor])
+        await commands.run([*enter, *_IP], batch, [self._descriptor])
 
 
 def _open(where: Process | Path) -> int:
-    shown = where if isinstance(where, Path) else f"process {where.pid}"
+    shown = _shown(where)
     try:
         descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC) if isinstance(where, Path) else where.network()
     except OSError as error:
@@ -126,23 +97,5 @@ def _open(where: Process | Path) -> int:
     return descriptor
 
 
-def _documents(output: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Parse the two consecutive JSON documents that one batch prints."""
-    decoder = json.JSONDecoder()
-    text = output.strip()
-    links, end = decoder.raw_decode(text)
-    routes, _ = decoder.raw_decode(text[end:].strip() or "[]")
-    return links, routes
-
-
-def _link(entry: dict[str, Any]) -> Link:
-    addresses = [info for info in entry.get("addr_info", ()) if info.get("family") == "inet"]
-    return Link(
-        name=entry["ifname"],
-        mac_address=entry.get("address", "").lower(),
-        kind=entry.get("linkinfo", {}).get("info_kind", ""),
-        up="UP" in entry.get("flags", ()),
-        addresses=tuple(IPv4Interface(f"{info['local']}/{info['prefixlen']}") for info in addresses),
-        parent_index=int(entry.get("link_index", 0)),
-        alternative_names=tuple(entry.get("altnames", ())),
-    )
+def _shown(where: Process | Path) -> str:
+    return str(where) if isinstance(where, Path) else f"process {where.pid}"

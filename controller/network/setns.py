@@ -1,16 +1,19 @@
 """Work inside the network namespace of another process, and filters on packet sockets (setns(2), packet(7)).
 
-Everything here blocks briefly: call it in a thread. See netns.py for what is done with iproute2.
+Everything here blocks briefly: call it in a thread. See netns.py for what is done to links.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import errno
 import os
 import socket
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TypeVar
 
 from controller.container_root import Process
@@ -29,22 +32,21 @@ def inside(process: Process, work: Callable[[], T]) -> T:
 
     It runs in a thread of its own, because a thread that has changed its namespace cannot be reused.
     """
-    results: list[T] = []
-    problems: list[BaseException] = []
+    descriptor = process.network()
+    try:
+        if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
+            raise OSError(0, f"process {process.pid} is in the host's network")
+        return _begun(descriptor, work).result()
+    finally:
+        os.close(descriptor)
 
-    def run() -> None:
-        try:
-            _enter(process)
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001 - re-raised in the calling thread
-            problems.append(error)
 
-    thread = threading.Thread(target=run, name="network namespace")
-    thread.start()
-    thread.join()
-    if problems:
-        raise problems[0]
-    return results[0]
+async def run_inside(descriptor: int, work: Callable[[], T], seconds: float) -> T:
+    """Return the result of ``work`` run in the namespace that the descriptor holds, and must not be the host's.
+
+    Raises its exceptions, OSError, and TimeoutError after ``seconds``, while the thread continues.
+    """
+    return await asyncio.wait_for(asyncio.wrap_future(_begun(descriptor, work)), seconds)
 
 
 def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> None:
@@ -55,12 +57,32 @@ def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> Non
     packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
 
 
-def _enter(process: Process) -> None:
-    """Move this thread into the namespace. Raises OSError, also when the namespace is the host's."""
-    descriptor = process.network()
+def _begun(descriptor: int, work: Callable[[], T]) -> Future[T]:
+    """Begin the work in a new thread, with a descriptor of its own: the caller may give up and close its one."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # so that a caller that gives up cannot cancel what runs
+    own = os.dup(descriptor)
     try:
-        if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
-            raise OSError(0, f"process {process.pid} is in the host's network")
+        threading.Thread(target=_fulfil, args=(done, own, work), name="network namespace", daemon=True).start()
+    except RuntimeError as error:
+        os.close(own)
+        raise OSError(errno.EAGAIN, "no thread can be started") from error
+    return done
+
+
+def _fulfil(done: Future[T], descriptor: int, work: Callable[[], T]) -> None:
+    try:
+        _enter(descriptor)
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - re-raised in the caller
+        done.set_exception(error)
+    else:
+        done.set_result(result)
+
+
+def _enter(descriptor: int) -> None:
+    """Move this thread into the namespace and close the descriptor. Raises OSError."""
+    try:
         # os.setns needs Python 3.12.
         if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "cannot enter the network namespace")

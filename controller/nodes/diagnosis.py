@@ -13,7 +13,7 @@ from typing import NamedTuple
 from controller.api.runtime_status import RUNNING, InterfaceStatus
 from controller.api.runtimes import Interface
 from controller.network.interfaces import HostInterface
-from controller.network.netns import Link
+from controller.network.snapshot import Link
 
 
 class Step(NamedTuple):

@@ -19,7 +19,8 @@ from controller.network.arp import sockets
 from controller.network.arp.guard import AddressGuard
 from controller.network.arp.probe import GuardedAddress
 from controller.network.interfaces import HostInterface, HostInterfaces
-from controller.network.netns import Link, Namespace, Snapshot
+from controller.network.netns import Namespace
+from controller.network.snapshot import Link, Snapshot
 from controller.nodes.diagnosis import Container, NetworkFacts
 
 _REACH_SECONDS = 2.0

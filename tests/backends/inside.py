@@ -8,7 +8,8 @@ from typing import Any
 from controller.backends import base
 from controller.backends.base import Target
 from controller.container_root import Process
-from controller.network.netns import Namespace, Snapshot
+from controller.network.netns import Namespace
+from controller.network.snapshot import Snapshot
 from tests.backends.conftest import BackendHarness
 
 

@@ -9,7 +9,8 @@ import pytest
 from controller.api import runtimes
 from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
-from controller.network.netns import Command, Link, Snapshot
+from controller.network.netns import Command
+from controller.network.snapshot import Link, Snapshot
 
 A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
 

@@ -15,7 +15,8 @@ from controller.api import runtimes
 from controller.container_root import Process
 from controller.network import commands, link_plan, link_reconciler
 from controller.network.desired_interface import DesiredInterface
-from controller.network.netns import Namespace, Snapshot
+from controller.network.netns import Namespace
+from controller.network.snapshot import Snapshot
 from tests.support.command import run
 from tests.support.edge_host import eventually
 from tests.support.lan import Lan
@@ -144,7 +145,7 @@ async def test_a_process_that_is_gone_is_reported() -> None:
         await link_reconciler.reconcile_links(bare(2**22 + 1), [], [])
 
 
-async def test_a_link_of_the_engine_costs_four_runs_of_ip(
+async def test_a_link_of_the_engine_costs_two_runs_of_ip(
     lan: Lan, container: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted, runs, run_ip = desired(lan, 10, "plant"), [], commands.run
@@ -158,6 +159,6 @@ async def test_a_link_of_the_engine_costs_four_runs_of_ip(
     monkeypatch.setattr(commands, "run", counted)
     assert await link_reconciler.reconcile_links(container, [wanted], [wanted.mac_address])
 
-    assert len(runs) == 4, runs  # read, rename, read, address
+    assert len(runs) == 2, runs  # rename, address
     (link,) = (await snapshot_of(container)).links
     assert (link.name, link.alternative_names) == ("plant", ("eth0",))

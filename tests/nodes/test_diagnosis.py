@@ -11,7 +11,7 @@ import pytest
 from controller.api.runtime_status import InterfaceStatus
 from controller.api.runtimes import Interface
 from controller.network.interfaces import HostInterface
-from controller.network.netns import Link
+from controller.network.snapshot import Link
 from controller.nodes import diagnosis
 from controller.nodes.diagnosis import Container, NetworkFacts
 

@@ -1,4 +1,4 @@
-"""Observes a runtime's interfaces and internal network. Read-only: at most one engine call and one ``ip``."""
+"""Observes a runtime's interfaces and internal network. Read-only: at most one engine call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from controller.backends.observation import Observed, ObservedInterface, Observe
 from controller.network import interfaces, link_plan, resolver
 from controller.network.desired_interface import DesiredInterface
 from controller.network.interfaces import ABSENT, LinkState
-from controller.network.netns import Namespace, Snapshot
+from controller.network.netns import Namespace
+from controller.network.snapshot import Snapshot
 
 _WIFI = "{} is Wi-Fi, and access points drop frames from other MAC addresses: set a wired parentInterface"
 
