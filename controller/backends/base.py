@@ -96,7 +96,7 @@ class Step(Enum):
     REPLACE_CONTAINER = "ReplaceContainer"
     """Replace the container. Keep the old one until the new one runs, and roll back to it on failure.
 
-    Raises errors.Stalled(REPLACE_FAILED) after a rollback.
+    Raises errors.Stalled(REPLACE_FAILED) after a rollback, or its cause if that is checked before the next stop.
     """
     FINISH_REPLACEMENT = "FinishReplacement"
     """After a crash during REPLACE_CONTAINER: keep the new container if it runs, else roll back to the old one.

@@ -37,8 +37,9 @@ class DesiredInterface:
 
     @property
     def subnet(self) -> IPv4Network | None:
-        """The subnet of the LAN; None without a static address."""
-        return IPv4Network(self.interface.subnet) if self.interface.subnet and self.interface.address else None
+        """The subnet of the LAN, also of 10.0.0.5/24 as the cloud writes it; None without a static address."""
+        given = self.interface.subnet if self.interface.address else None
+        return IPv4Network(given, strict=False) if given else None
 
     @property
     def leased(self) -> bool:

@@ -162,7 +162,7 @@ def _conflict(found: NetworkFacts) -> Step:
 def _route(found: NetworkFacts) -> Step:
     if not found.gateway:
         return _ok("gateway", "none: the interface reaches its own subnet only")
-    if found.desired.subnet and IPv4Address(found.gateway) not in IPv4Network(found.desired.subnet):
+    if found.desired.subnet and IPv4Address(found.gateway) not in IPv4Network(found.desired.subnet, strict=False):
         return _broken("gateway", f"{found.gateway} is outside {found.desired.subnet}: correct gateway or subnet")
     if found.is_default and (found.gateway, found.desired.name) not in found.routes:
         return _broken("gateway", f"the default route is not via {found.gateway}: check that the controller runs")

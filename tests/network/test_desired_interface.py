@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 import pytest
@@ -67,6 +67,11 @@ def test_address_gateway_and_name_servers_come_from_the_spec_or_the_lease(
 ) -> None:
     assert one.address == (IPv4Interface(address) if address else None)
     assert (one.gateway, one.name_servers, one.pending) == (gateway, servers, pending)
+
+
+def test_a_subnet_may_be_written_with_the_address_of_a_host() -> None:
+    one = desired(NOT_KEPT, mode="Static", address="10.0.0.2", subnet="10.0.0.2/24")
+    assert (one.subnet, one.address) == (IPv4Network("10.0.0.0/24"), IPv4Interface("10.0.0.2/24"))
 
 
 def test_a_mac_address_comes_from_the_spec_else_is_known_else_derived() -> None:

@@ -7,6 +7,7 @@ they are on the same LAN.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
 from typing import Any, NamedTuple
 
 from controller.api import edgenodes
@@ -125,14 +126,27 @@ def _with_devices(
 def _best(eligible: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:
     """Of several nodes on the same LANs, the one with the fewest Runtimes."""
     # Only a preference: a parent may have no address in the runtime's subnet.
-    desired = {i["parentInterface"]: i["subnet"] for i in spec.get("interfaces") or () if i.get("subnet")}
+    desired = {
+        i["parentInterface"]: str(IPv4Network(i["subnet"], strict=False))
+        for i in spec.get("interfaces") or ()
+        if i.get("subnet")
+    }
     matching = [node for node in eligible if all(node.interfaces.get(name) == net for name, net in desired.items())]
     rest = matching or eligible
-    if len({tuple(node.interfaces.get(parent, "") for parent in parents) for node in rest}) > 1:
-        found = "; ".join(f"{n.name}: {_listed(n.interfaces.get(p) or 'no address' for p in parents)}" for n in rest)
-        raise CommandError(f"several nodes have {_listed(parents)}, on different LANs ({found}): set node_name")
+    lans = {tuple(node.interfaces.get(parent, "") for parent in parents) for node in rest}
+    # An unknown subnet shows nothing: two nodes without an address on eth1 need not be on one LAN.
+    if len(lans) > 1 or (len(rest) > 1 and "" in next(iter(lans))):
+        found = "; ".join(f"{node.name}: {_listed(_lan(node, parent) for parent in parents)}" for node in rest)
+        where = "on different LANs" if all(map(all, lans)) else "and whether on the same LAN is unknown"
+        raise CommandError(f"several nodes have {_listed(parents)}, {where} ({found}): set node_name")
     # The name makes the choice between equals repeatable.
     return min(rest, key=lambda node: (node.runtimes, node.name))
+
+
+def _lan(node: Candidate, parent: str) -> str:
+    if parent not in node.interfaces:
+        return f"{parent} is created with the Runtime"
+    return node.interfaces[parent] or f"no address on {parent}"
 
 
 def _listed(items: Any) -> str:

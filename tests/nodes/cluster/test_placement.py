@@ -33,6 +33,8 @@ def spec(*parents: str, subnet: str = "", **fields: Any) -> dict[str, Any]:
             (ONE, TWO), spec("eth0"), False, "two", "Docker", id="on one LAN: the node with the fewest Runtimes"
         ),
         pytest.param(ALL, spec("eth0", subnet=HALL), False, "other", "Docker", id="the node on the desired subnet"),
+        pytest.param(ALL, spec("eth0", subnet="10.0.0.7/24"), False, "other", "Docker", id="a subnet with host bits"),
+        pytest.param((ONE, TWO), spec(), False, "two", "Docker", id="without a LAN"),
         pytest.param(ALL, spec("eth0", nodeName="other"), False, "other", "Docker", id="node_name decides"),
         pytest.param(ALL, spec("eth2"), True, "pods", "Pod", id="a pod where there is no Docker"),
         pytest.param(ALL, spec("eth1", backend="Pod"), True, "one", "Pod", id="the requested backend"),
@@ -86,6 +88,12 @@ def test_a_runtime_is_placed_on(nodes: Any, desired: dict[str, Any], pods: bool,
         pytest.param((ONE, OTHER_LAN), spec("eth0"),
                      f"several nodes have eth0, on different LANs (one: {OFFICE}; other: {HALL}): set node_name",
                      id="different LANs"),
+        pytest.param((ONE, TWO._replace(interfaces={"eth1": ""})), spec("eth1"),
+                     "several nodes have eth1, and whether on the same LAN is unknown (one: no address on eth1; two: "
+                     "no address on eth1): set node_name", id="unknown LANs"),
+        pytest.param((ONE, TWO), spec("eth0.10"),
+                     "several nodes have eth0.10, and whether on the same LAN is unknown (one: eth0.10 is created with "
+                     "the Runtime; two: eth0.10 is created with the Runtime): set node_name", id="new VLANs"),
         pytest.param((ONE, TWO._replace(interfaces={"eth5": ""}, devices=frozenset({"usb-a"}))),
                      spec("eth0", serialPorts=[{"name": "a", "deviceId": "usb-a"}]),
                      "no node has eth0, usb-a (one: it has eth0, eth1; two: it has eth5, usb-a): plug the device in "

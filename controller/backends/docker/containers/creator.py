@@ -62,7 +62,7 @@ class ContainerCreator:
         # The checks come first, so that what they refuse leaves no network or VLAN behind.
         self._address_registry.require_free(target.identity, desired_interfaces)
         name, _ = await asyncio.gather(
-            self._images.readable_name(provenance.image, provenance.image_source), self._require_volumes(target)
+            self._images.readable_name(provenance.image, provenance.image_source), self.require_volumes(target)
         )
         # Before the networks: Docker's macvlan driver would create a missing VLAN itself, without our mark.
         await self._parents.provide(desired.parent for desired in desired_interfaces)
@@ -110,7 +110,8 @@ class ContainerCreator:
             has_ipv6=await asyncio.to_thread(_IPV6.exists),
         )
 
-    async def _require_volumes(self, target: Target) -> None:
+    async def require_volumes(self, target: Target) -> None:
+        """Check that no volume of the spec belongs to another runtime. Raises Refusal and errors.Stalled."""
         await asyncio.gather(*(self._require_volume(target.identity, volume.name) for volume in target.spec.volumes))
 
     async def _require_volume(self, identity: Identity, volume: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from controller import errors, quantities
+from controller import quantities
 from controller.api import reasons, runtimes
 from controller.backends.base import Target
 from controller.backends.docker.containers import create_body
@@ -49,10 +49,9 @@ class LimitsFacet(Facet):
         try:
             await self._engine.post(f"/containers/{container.id}/update", given)
         except failures.Refusal as refusal:
+            # Removed since: the next observation decides what to do.
             if refusal.status != 404:
                 raise
-            # Removed since: what to do now depends on the next observation.
-            raise errors.Retry(reasons.STEP_FAILED, "The container was removed before its limits changed") from refusal
 
     async def _lacks_memory_limit(self, container: Container, desired: runtimes.Resources) -> bool:
         """Whether the engine dropped the desired limit because the host does not support one."""

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
 _UNKNOWN = (reasons.DAEMON_UNREACHABLE, reasons.DAEMON_SLOW)
+# Causes that pass and are checked before the next stop, so that trying again interrupts nothing while they last.
+_PASSING = (reasons.ADDRESS_CONFLICT, reasons.PARENT_MISSING, reasons.DISK_FULL)
 
 
 class Replacement:
@@ -52,7 +54,8 @@ class Replacement:
     async def replace(self, target: Target, progress: Progress) -> Target:
         """Replace the current container by one of the target.
 
-        Raises errors.Stalled(REPLACE_FAILED), and errors.Retry(DISK_FULL) before it stops anything.
+        Raises errors.Stalled(REPLACE_FAILED) after a rollback, or the cause if that passes by itself. What can be known
+        before it stops anything is checked there, and raised as what it is.
         """
         # A pull may take minutes or fail: the old program runs until its end.
         target = await self._images.provide(target, progress)
@@ -61,6 +64,7 @@ class Replacement:
         if old is None:
             old = await self._containers.require(target.identity)
             await self._attachments.require_unclaimed(target)
+            await self._creator.require_volumes(target)
             await require_room(old)
             await self._lifecycle.halt(old, target.spec.termination_grace_period_seconds)
             await self._lifecycle.rename(old, labels.previous_name(target.identity))
@@ -125,6 +129,9 @@ class Replacement:
             await self._lifecycle.discard(new)
         if old := await self._containers.previous(target.identity):
             await self._restore(target, old)
+        cause = failures.outcome(error) if isinstance(error, failures.Refusal) else error
+        if isinstance(cause, errors.ReconcileError) and cause.reason in _PASSING:
+            raise cause
         message = f"The new container did not run ({error}) and the old one was started again: correct the spec"
         raise errors.Stalled(reasons.REPLACE_FAILED, message) from error
 

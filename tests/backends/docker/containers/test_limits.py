@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import docker
 import pytest
 
 from controller.api import reasons
+from controller.backends import base
+from controller.backends.base import Identity
 from controller.backends.docker.containers import create_body
+from controller.backends.docker.containers.inventory import Container, Containers
 from controller.backends.observation import Observed
 from controller.runtimes.facets import limits
 from tests.backends.conftest import BackendHarness
@@ -44,3 +48,19 @@ async def test_a_limit_that_somebody_removed_is_drift_and_no_warning(
     observed: Observed = await harness.backend.observe(target)
     assert limits.differ(target.spec.resources, observed.limits)
     assert observed.warnings == ()
+
+
+async def test_a_container_that_is_removed_before_its_limits_change_is_no_failure(
+    harness: BackendHarness, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.up(harness.target())
+    require = Containers.require
+
+    async def removed(self: Containers, identity: Identity) -> Container:
+        found = await require(self, identity)
+        await asyncio.to_thread(api.remove_container, found.id, force=True)
+        return found
+
+    monkeypatch.setattr(Containers, "require", removed)
+    target = await harness.run(harness.target(resources={"memory": "64Mi"}), base.Step.UPDATE_RESOURCES)
+    assert (await harness.backend.observe(target)).container_id == ""

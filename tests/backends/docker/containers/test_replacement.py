@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.containers import labels
+from controller.backends.docker.containers.creator import ContainerCreator
 from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.engine.failures import Refusal
 from tests.backends.conftest import BackendHarness, interface
 from tests.support.lan import Lan
 
@@ -123,3 +127,46 @@ async def test_finishing_an_interrupted_replacement_of_a_stopped_runtime_starts_
 
     observed = await harness.backend.observe(stopped)
     assert (observed.state, observed.predecessor) == ("created", "")
+
+
+async def test_a_volume_of_another_runtime_is_noticed_before_the_stop(harness: BackendHarness, api: Any) -> None:
+    before = await harness.backend.observe(await harness.up(harness.target()))
+    volumes = [{"name": "data", "mountPath": "/data"}]
+    desired = harness.target(version="2", volumes=volumes)
+    name = labels.volume_name(desired.identity, "data")
+    other = desired.identity._replace(device_id="plc-of-others")
+    api.create_volume(name, labels=labels.of_identity(other))
+    try:
+        with pytest.raises(errors.ReconcileError) as raised:
+            await harness.run(desired, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+    finally:
+        api.remove_volume(name)
+
+    assert raised.value.reason != reasons.REPLACE_FAILED
+    assert (await harness.backend.observe(desired)).started_at == before.started_at
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [errors.Waiting(reasons.ADDRESS_CONFLICT, "a machine has it"), Refusal(500, "no space left on device")],
+    ids=["a conflict that begins after the check", "a disk that is full meanwhile"],
+)
+async def test_a_passing_cause_is_rolled_back_and_tried_again(
+    harness: BackendHarness, monkeypatch: pytest.MonkeyPatch, cause: Exception
+) -> None:
+    old = await harness.backend.observe(await harness.up(harness.target()))
+    desired = await harness.run(harness.target(version="2"), base.Step.RESOLVE_IMAGE)
+
+    async def fails(*_: object) -> None:
+        raise cause
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ContainerCreator, "create_from", fails)
+        with pytest.raises(errors.ReconcileError) as raised:
+            await harness.run(desired, base.Step.REPLACE_CONTAINER)
+    assert raised.value.reason in (reasons.ADDRESS_CONFLICT, reasons.DISK_FULL)
+    observed = await harness.backend.observe(desired)
+    assert (observed.running, observed.container_id, observed.predecessor) == (True, old.container_id, "")
+
+    await harness.run(desired, base.Step.REPLACE_CONTAINER)
+    assert (await harness.backend.observe(desired)).container_id != old.container_id
