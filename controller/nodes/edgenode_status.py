@@ -1,4 +1,7 @@
-"""Publishes the EdgeNode of this host: checked every few seconds, written once a minute or when a condition changes.
+"""Publishes the EdgeNode of this host: checked every few seconds, written when a condition changes.
+
+Other changes are written within a minute, and figures that always change, such as usage, every five minutes, as the
+kubelet does: a healthy host writes this all day, on an SD card.
 
 Figures that change quickly go to the cloud and to /metrics; this is what ``kubectl get edgenodes`` shows. Writes
 nothing but the EdgeNode's status.
@@ -30,6 +33,8 @@ from controller.nodes.kubernetes_node import KubernetesNode
 
 CHECK_SECONDS = 10.0
 WRITE_SECONDS = 60.0
+HEARTBEAT_SECONDS = 300.0  # the kubelet's nodeStatusReportFrequency
+FIGURES = ("cpu_percent", "memory_used_mib", "disk_used_mib", "uptime_seconds", "last_heartbeat_time", "conditions")
 # The limits of the schema (api/edgenodes.py): a longer list would make the whole status invalid.
 INTERFACES_SHOWN = 64
 ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
@@ -87,12 +92,14 @@ class EdgeNodePublisher:
         self._node = node
         self._returned = returned
         self._backends: tuple[str, ...] = ()
-        self._written = float("-inf")  # on the monotonic clock of the loop
+        # On the monotonic clock of the loop.
+        self._compared = self._written = float("-inf")
+        self._last: tuple[dict[str, Any], Cloud | None] | None = None  # what was written, without the figures
         self.runtimes: Mapping[tuple[str, str], int] = {}
         self.controller = Controller("write the EdgeNode", self.sync, period=CHECK_SECONDS)
 
     async def sync(self) -> None:
-        """Check once, and write if something changed or a minute has passed. Raises errors.ApiError."""
+        """Check once, and write what has to be written. Raises errors.ApiError."""
         previous = await self._previous()
         now = asyncio.get_running_loop().time()
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
@@ -101,9 +108,12 @@ class EdgeNodePublisher:
         current_conditions = [await self._ready(), self._disk(), *([] if cloud is None else [self._connected(cloud)])]
         others = [c for c in previous if c.type not in {own.type for own in current_conditions}]  # the leader's
         current = (*conditions.merge(previous, current_conditions), *others)
-        if now - self._written >= WRITE_SECONDS or _comparable(previous) != _comparable(current):
-            await self._write(current, cloud, [runtime["spec"] for runtime in found])
-            self._written = now
+        changed = _comparable(previous) != _comparable(current)
+        if changed or now - self._compared >= WRITE_SECONDS:
+            due = changed or now - self._written >= HEARTBEAT_SECONDS
+            if await self._write(current, cloud, [runtime["spec"] for runtime in found], due=due):
+                self._written = now
+            self._compared = now
         # The conditions as they were before: the write above has replaced the leader's.
         if self._returned is not None and any(c.reason == reasons.NODE_AWAY for c in previous):
             await self._returned()
@@ -145,8 +155,14 @@ class EdgeNodePublisher:
         return conditions.build(kind, status, reason, message, now=self._clock())
 
     async def _write(
-        self, current: tuple[conditions.Condition, ...], cloud: Cloud | None, specs: Sequence[dict[str, Any]]
-    ) -> None:
+        self,
+        current: tuple[conditions.Condition, ...],
+        cloud: Cloud | None,
+        specs: Sequence[dict[str, Any]],
+        *,
+        due: bool,
+    ) -> bool:
+        """Write the status if that is ``due`` or more than figures changed; return whether it was written."""
         host, now = self._sources.host(), rfc3339(self._clock())
         interfaces = await self._sources.interfaces()
         status = edgenodes.EdgeNodeStatus(
@@ -166,12 +182,17 @@ class EdgeNodePublisher:
             api=self._sources.api,
             conditions=current,
         )
+        lasting = (status.model_dump(exclude=set(FIGURES)), cloud)
+        if not due and lasting == self._last:
+            return False
         await self._api.patch(
             kinds.EDGE_NODES, self._name, "", {"status": _as_patch(status, cloud)}, subresource="status"
         )
         if self._node is not None:
             ready = next(condition for condition in current if condition.type == names.READY)
             await self._node.write(ready, now, host, interfaces[:INTERFACES_SHOWN])
+        self._last = lasting
+        return True
 
 
 def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:

@@ -179,10 +179,12 @@ class Store:
     async def compact(self) -> None:
         """Delete replaced rows beyond the history, in steps, so that writes can run in between.
 
-        While the disk is full, keeps a short history only: writes need the space.
+        While the disk is full, keeps a short history only: writes need the space. Otherwise it runs once a tenth of the
+        history is surplus: on an idle host, removing single rows each minute would write more than the rows themselves.
         """
-        floor = self.revision - (min(self._retained, SHORT_HISTORY) if self._disk.fault else self._retained)
-        more = floor > self._rows.floor
+        full = bool(self._disk.fault)
+        floor = self.revision - (min(self._retained, SHORT_HISTORY) if full else self._retained)
+        more = floor > self._rows.floor + (0 if full else self._retained // 10)
         while more:
             more = await self._call(lambda: self._rows.compact(floor))
 

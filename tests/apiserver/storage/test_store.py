@@ -326,3 +326,17 @@ async def test_if_a_group_cannot_be_written_each_request_is_tried_alone(
     )
     assert [type(outcome) for outcome in outcomes] == [Change, errors.ApiUnavailableError, Change]
     assert [item["metadata"]["name"] for item in store.select("things", "")] == ["other", "small"]
+
+
+async def test_few_surplus_revisions_are_not_worth_a_compaction(tmp_path: Path) -> None:
+    store = Store(tmp_path / "objects.db", history=100)
+    await store.open()
+    for number in range(105):
+        await put(store, "one", value=number)
+    await store.compact()
+    assert await store.changes(1, store.revision, "things")
+    for number in range(10):
+        await put(store, "one", value=-number)
+    await store.compact()
+    assert await store.changes(1, store.revision, "things") is None
+    await store.close()
