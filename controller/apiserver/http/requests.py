@@ -109,7 +109,7 @@ class Requests:
             return self._health.answer(request, parts[0], parts[1:])
         if parts[:1] == ["openapi"]:
             return await self._schemas(request, parts[1:])
-        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "") and parts in (["api"], ["apis"])
+        aggregated = parts in (["api"], ["apis"]) and responses.prefers_aggregated(request)
         document = self._documents.find(parts, aggregated=aggregated)
         if document is None:
             raise failures.unknown_path()

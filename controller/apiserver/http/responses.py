@@ -91,6 +91,11 @@ def ranges(request: web.Request) -> list[str]:
     return [media for media, _ in representation.clauses(",".join(request.headers.getall("Accept", ())) or "*/*")]
 
 
+def prefers_aggregated(request: web.Request) -> bool:
+    """Whether the client prefers aggregated discovery, which Kubernetes 1.35 serves as v2 only."""
+    return representation.prefers_aggregated(",".join(request.headers.getall("Accept", ())))
+
+
 def form(request: web.Request, *, streaming: bool = False) -> Form:
     """Negotiate the form of the response (object, Table, metadata only). Raises failures.Failure (400, 406)."""
     return representation.negotiate(

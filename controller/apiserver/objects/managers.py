@@ -47,7 +47,7 @@ def read(metadata: Object) -> Managers:
                 str(entry.get("manager", "")), str(entry.get("operation", UPDATE)), str(entry.get("apiVersion", "")),
                 str(entry.get("subresource", "")),
             )  # fmt: skip
-            found[manager] = Entry(frozenset(decoded), str(entry.get("time", "")))
+            found[manager] = Entry(frozenset(decoded), str(entry.get("time") or ""))
     return found
 
 
@@ -97,5 +97,6 @@ def _entry(manager: Manager, entry: Entry) -> Object:
         "time": entry.time,
         "fieldsType": "FieldsV1",
         "fieldsV1": fieldsets.encode(entry.fields),
+        "subresource": manager.subresource,
     }
-    return {**written, "subresource": manager.subresource} if manager.subresource else written
+    return {name: value for name, value in written.items() if value}

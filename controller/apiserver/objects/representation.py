@@ -98,6 +98,9 @@ def negotiate(accept: str, include: str = "", *, streaming: bool = False) -> For
     return replace(form, include=include)
 
 
+AGGREGATED = {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}
+
+
 def clauses(accept: str) -> list[tuple[str, dict[str, str]]]:
     """The media ranges of an Accept header with their parameters, preferred first, without those of ``q=0``."""
     split = [[part.strip() for part in clause.split(";")] for clause in accept[:ACCEPT_LENGTH].split(",")]
@@ -111,6 +114,16 @@ def prefers_yaml(accept: str) -> bool:
     """Whether the client prefers YAML for any answer, including documents and failures."""
     # Without a fitting offer JSON: the answer that says 406 needs a form as well.
     return next(_offers(accept, streaming=False), Form()).media == YAML
+
+
+def prefers_aggregated(accept: str) -> bool:
+    """Whether the client prefers discovery in the form ``AGGREGATED`` to a plain one."""
+    for media, parameters in clauses(accept or JSON):
+        if media in RANGES and AGGREGATED.items() <= parameters.items():
+            return True
+        if media in RANGES and not parameters.get("as"):
+            return False
+    return False
 
 
 def _offers(accept: str, *, streaming: bool) -> Iterator[Form]:

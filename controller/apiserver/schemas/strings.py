@@ -79,15 +79,22 @@ def _is(form: str, value: str) -> bool:
         return False
 
 
+# The fromisoformat() of Python is wider than RFC 3339: it also accepts weeks, and dates and times without separators.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(rf"{_DATE.pattern}[Tt][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]+)?([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})")
+
+
+def _date(value: str) -> date | None:
+    return date.fromisoformat(value) if _DATE.fullmatch(value) else None
+
+
 def _time(value: str) -> datetime | None:
-    found = datetime.fromisoformat(value)
-    # fromisoformat is wider than RFC 3339: it accepts dates alone and times without a zone.
-    return found if found.tzinfo and "T" in value.upper() else None
+    return datetime.fromisoformat(value.upper()) if _TIME.fullmatch(value) else None
 
 
 FORMATS: dict[str, Callable[[str], object]] = {
     "date-time": _time,
-    "date": date.fromisoformat,
+    "date": _date,
     "ipv4": ipaddress.IPv4Address,
     "ipv6": ipaddress.IPv6Address,
     "cidr": lambda value: ipaddress.ip_network(value, strict=False) if "/" in value else None,

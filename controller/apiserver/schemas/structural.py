@@ -19,6 +19,8 @@ from controller.apiserver.schemas.correlation import ABSENT, is_unchanged
 Schema = dict[str, Any]
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
+EMBEDDED = "x-kubernetes-embedded-resource"
+EMBEDDED_FIELDS = ("apiVersion", "kind", "metadata")  # every embedded resource has them, without a declaration
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -93,6 +95,7 @@ def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
     gone: list[str] = []
     if isinstance(value, dict):
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+        implied = EMBEDDED_FIELDS if schema.get(EMBEDDED) else ()
         for name in list(value):
             place = f"{path}.{name}" if path else name
             if name in properties:
@@ -100,7 +103,7 @@ def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
             elif isinstance(extra, dict):
                 gone += prune(value[name], extra, place)
             # Only where the type says so: a schema without a type, such as a branch of anyOf, declares no fields.
-            elif not extra and not schema.get(PRESERVE) and schema.get("type") == "object":
+            elif not extra and not schema.get(PRESERVE) and schema.get("type") == "object" and name not in implied:
                 del value[name]
                 gone.append(place)
     elif isinstance(value, list) and "items" in schema:
@@ -118,7 +121,8 @@ def validate(value: Any, schema: Schema, path: str = "", old: Any = ABSENT) -> l
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             return [_type(value, path, "integer,string")]
-        return _string(value, schema, path) if isinstance(value, str) else _number(value, schema, path)
+        causes = _string(value, schema, path) if isinstance(value, str) else _number(value, schema, path)
+        return _enum(value, schema, path) + _combined(value, schema, path) + causes
     kind = schema.get("type")
     if kind and not _is(value, kind):
         # No further keywords: they are about values of the right type. Kubernetes still reports the enumeration.
@@ -263,7 +267,7 @@ def _identity(value: Any) -> str:
 
 
 def _required(schema: Schema) -> list[str]:
-    embedded = ["apiVersion", "kind"] if schema.get("x-kubernetes-embedded-resource") else []
+    embedded = ["apiVersion", "kind"] if schema.get(EMBEDDED) else []
     return list(dict.fromkeys([*embedded, *schema.get("required", [])]))
 
 

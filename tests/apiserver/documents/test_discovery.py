@@ -10,6 +10,7 @@ from controller.apiserver.compat import cluster_kinds
 from controller.apiserver.documents.discovery import Documents
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
+from controller.apiserver.objects import representation
 from tests.conformance.conftest import DEFINITION
 
 REGISTRY = Registry((*CORE, *cluster_kinds.resources()))
@@ -55,3 +56,22 @@ def test_the_root_names_every_path() -> None:
 )
 def test_other_paths_have_no_document(parts: list[str]) -> None:
     assert DOCUMENTS.find(parts, aggregated=False) is None
+
+
+V2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+@pytest.mark.parametrize(
+    ("accept", "aggregated"),
+    [
+        (f"{V2},{V2.replace('v2', 'v2beta1')},application/json", True),
+        (f"{V2.replace('v2', 'v2beta1')},application/json", False),
+        (f"{V2.replace('v2', 'v2beta1')},{V2}", True),
+        (f"application/json,{V2}", False),
+        (f"application/json;q=0.5,{V2}", True),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_discovery_is_aggregated_for_clients_that_prefer_version_2(accept: str, aggregated: bool) -> None:
+    assert representation.prefers_aggregated(accept) == aggregated

@@ -55,6 +55,12 @@ def test_malformed_entries_are_ignored(fields: Any) -> None:
     assert [manager.name for manager in managers.read({"managedFields": entries})] == ["good"]
 
 
+def test_an_entry_without_a_time_is_not_dated_none() -> None:
+    entries: list[Any] = [{"manager": "old", "time": None, "fieldsV1": {"f:a": {}}}]
+    (written,) = managers.write(managers.read({"managedFields": entries}))
+    assert "time" not in written
+
+
 def test_the_fields_of_an_object() -> None:
     spec = {"parts": [{"name": "a", "size": 1}, {}], "names": ["b"], "list": ["c"], "whole": {"d": 1}}
     found = fieldsets.of_applied({"kind": "X", "metadata": {"name": "one", "labels": {"l": ""}}, "spec": spec}, SCHEMA)

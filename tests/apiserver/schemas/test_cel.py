@@ -12,6 +12,7 @@ from controller.apiserver.schemas import rules
 from controller.apiserver.schemas.cel import compiler, operators
 from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
 from controller.apiserver.schemas.cel.meter import Meter
+from controller.apiserver.schemas.cel.typed import typed
 
 NAMED = {
     "type": "array",
@@ -172,3 +173,8 @@ def test_message_expression_and_field_path() -> None:
     assert (cause.field, cause.message) == ("n", "Invalid value: abc is 3 items")
     (refused,) = rules.faults(_rule("true", messageExpression="'a' +"), "")
     assert refused.field.endswith(".messageExpression")
+
+
+def test_a_null_field_is_absent_also_if_nothing_else_has_a_type_of_its_own() -> None:
+    assert typed({"s": "a", "gone": None}, SCHEMA) == {"s": "a"}
+    assert typed({"s": "a", "unknown": None}, SCHEMA) == {"s": "a", "unknown": None}

@@ -150,3 +150,48 @@ def test_old_items_are_found_by_their_keys() -> None:
 )
 def test_a_value_of_another_type_is_a_change(value: Any, old: Any, same: bool) -> None:
     assert correlation.is_unchanged(value, old) == same
+
+
+EMBEDDED = {
+    "type": "object",
+    "properties": {
+        "template": {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": PART}}
+    },
+}
+
+
+def test_an_embedded_resource_keeps_its_type_and_metadata() -> None:
+    template = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"name": "b"}}
+    value = {"template": {**template, "other": 1}}
+    assert structural.prune(value, EMBEDDED) == ["template.other"]
+    assert value == {"template": template}
+    assert structural.validate(value, EMBEDDED) == []
+    assert [cause.field for cause in structural.validate({"template": {}}, EMBEDDED)] == [
+        "template.apiVersion",
+        "template.kind",
+    ]
+
+
+@pytest.mark.parametrize("keyword", [{"enum": ["25%", 2]}, {"not": {"enum": ["50%", 3]}}])
+@pytest.mark.parametrize(("value", "valid"), [("25%", True), (2, True), ("50%", False), (3, False)])
+def test_an_integer_or_string_is_validated_by_every_keyword(keyword: dict[str, Any], value: Any, valid: bool) -> None:
+    schema = {"x-kubernetes-int-or-string": True, **keyword}
+    assert (structural.validate(value, schema) == []) == valid
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "valid"),
+    [
+        ("date", "2026-01-31", True),
+        ("date", "20260131", False),
+        ("date", "2026-W05-6", False),
+        ("date", "2026-02-30", False),
+        ("date-time", "2026-01-31t12:00:00.5z", True),
+        ("date-time", "2026-01-31T12:00:00+01:00", True),
+        ("date-time", "20260131T120000Z", False),
+        ("date-time", "2026-01-31T12:00Z", False),
+        ("date-time", "2026-01-31T25:00:00Z", False),
+    ],
+)
+def test_dates_have_the_form_of_rfc_3339(form: str, value: str, valid: bool) -> None:
+    assert (structural.validate(value, {"type": "string", "format": form}) == []) == valid

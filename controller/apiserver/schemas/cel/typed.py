@@ -38,7 +38,8 @@ def typed(value: Any, schema: Schema) -> Any:
         parts = {name: typed(part, properties.get(name) or (extra if isinstance(extra, dict) else {}))
                  for name, part in value.items() if part is not None or name not in properties}  # fmt: skip
         # The value itself where nothing differs: most values have no format, and large objects would be copied in vain.
-        return parts if any(parts.get(name) is not part for name, part in value.items()) else value
+        same = len(parts) == len(value) and all(parts[name] is part for name, part in value.items())
+        return value if same else parts
     if isinstance(value, list):
         items = schema.get("items")
         entries = [typed(item, items) for item in value] if isinstance(items, dict) else value
