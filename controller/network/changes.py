@@ -31,8 +31,8 @@ def route_socket() -> socket.socket:
 async def changes(
     *,
     # Longer pauses delay repairs by seconds: each repair causes messages itself, which postpone the next comparison.
-    quiet: float = 0.5,
-    at_most: float = 1.5,
+    quiet: float = 0.1,
+    at_most: float = 0.5,
     safety: float = 60.0,
     open_socket: Callable[[], socket.socket] = route_socket,
 ) -> AsyncGenerator[None, None]:

@@ -95,8 +95,14 @@ def _is_elsewhere(wanted: DesiredInterface, link: Link) -> bool:
     return 0 not in (link.parent_index, wanted.parent_index) and link.parent_index != wanted.parent_index
 
 
+def new_name(snapshot: Snapshot, wanted: DesiredInterface) -> str:
+    """Return the name under which to create a link: its own, or a temporary one while another link has that."""
+    taken = {name for link in snapshot.links for name in (link.name, *link.alternative_names)}
+    return wanted.name if wanted.name not in taken else temporary_name(wanted.mac_address)
+
+
 def temporary_name(mac_address: str) -> str:
-    """Return the name under which a link is created; no other link uses it."""
+    """Return a name for the link that no other link uses."""
     return f"{_TEMPORARY}{mac_address.replace(':', '')[-8:]}"
 
 
@@ -121,7 +127,7 @@ def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: boo
         if link is None or link.name == desired.name:
             continue
         passing = temporary_name(desired.mac_address)
-        # Links that we created, and those that a crash left half-way, have this name already.
+        # Links that we created beside one with their name, and those that a crash left half-way, have it already.
         if link.name != passing:
             aside.append(_rename(link.name, passing, live=live))
         into_place.append(_rename(passing, desired.name, live=live))

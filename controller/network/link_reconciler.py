@@ -40,8 +40,8 @@ async def reconcile_links(
             snapshot = await namespace.snapshot()
         if missing := link_plan.missing(snapshot, wanted):
             for link in missing:
-                # Under a temporary name: a link of the engine may have the desired one until the renames.
-                await namespace.add_macvlan(link_plan.temporary_name(link.mac_address), link.parent, link.mac_address)
+                # A link of the engine may have the desired name until the renames.
+                await namespace.add_macvlan(link_plan.new_name(snapshot, link), link.parent, link.mac_address)
             snapshot = await namespace.snapshot()
         await _rename(namespace, snapshot, wanted)
         await _give_addresses(namespace, wanted)

@@ -5,13 +5,13 @@ Everything here blocks briefly: call it in a thread. See netns.py for what is do
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import ctypes
 import errno
 import os
 import socket
 import struct
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
@@ -63,7 +63,9 @@ def _begun(descriptor: int, work: Callable[[], T]) -> Future[T]:
     done.set_running_or_notify_cancel()  # so that a caller that gives up cannot cancel what runs
     own = os.dup(descriptor)
     try:
-        threading.Thread(target=_fulfil, args=(done, own, work), name="network namespace", daemon=True).start()
+        # Not threading.Thread, whose start waits for the thread's first turn: on a busy host the event loop would stand
+        # still for milliseconds.
+        _thread.start_new_thread(_fulfil, (done, own, work))
     except RuntimeError as error:
         os.close(own)
         raise OSError(errno.EAGAIN, "no thread can be started") from error

@@ -145,20 +145,42 @@ async def test_a_process_that_is_gone_is_reported() -> None:
         await link_reconciler.reconcile_links(bare(2**22 + 1), [], [])
 
 
-async def test_a_link_of_the_engine_costs_two_runs_of_ip(
-    lan: Lan, container: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted, runs, run_ip = desired(lan, 10, "plant"), [], commands.run
-    async with Namespace(container) as namespace:
-        await namespace.add_macvlan("eth0", lan.parent, wanted.mac_address)
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The inputs of all runs of ``ip``."""
+    texts, run_ip = [], commands.run
 
     async def counted(arguments: Sequence[str], text: str = "", keep: Collection[int] = ()) -> str:
-        runs.append(text)
+        texts.append(text)
         return await run_ip(arguments, text, keep)
 
     monkeypatch.setattr(commands, "run", counted)
+    return texts
+
+
+async def test_a_link_of_the_engine_costs_two_runs_of_ip(lan: Lan, container: Process, runs: list[str]) -> None:
+    wanted = desired(lan, 10, "plant")
+    async with Namespace(container) as namespace:
+        await namespace.add_macvlan("eth0", lan.parent, wanted.mac_address)
+    runs.clear()
+
     assert await link_reconciler.reconcile_links(container, [wanted], [wanted.mac_address])
 
     assert len(runs) == 2, runs  # rename, address
     (link,) = (await snapshot_of(container)).links
     assert (link.name, link.alternative_names) == ("plant", ("eth0",))
+
+
+async def test_a_missing_link_costs_two_runs_of_ip(lan: Lan, container: Process, runs: list[str]) -> None:
+    assert await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant", lan.gateway)], [])
+
+    assert len(runs) == 2, runs  # create, address
+
+
+async def test_a_missing_link_gets_its_name_from_the_link_that_has_it(lan: Lan, container: Process) -> None:
+    await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], [])
+    wanted = [desired(lan, 10, "cell"), desired(lan, 11, "plant")]
+
+    await link_reconciler.reconcile_links(container, wanted, [])
+
+    assert link_plan.faults(await snapshot_of(container), wanted) == {}
