@@ -13,7 +13,8 @@ from tests.bench.lan_answers import lan_answers
 from tests.bench.raw import raw_docker
 from tests.bench.rows import Figure, Goal, Reference, Row
 from tests.bench.section import Run, say
-from tests.support import engine_traces
+from tests.support import command, engine_traces
+from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 
 NOTICE_SECONDS = 120
@@ -63,7 +64,7 @@ async def _power_cut(ours: Host, lan: Lan, addresses: list[str], *, controlled: 
     """Kill everything; start dockerd, and at the same time the controller if the host is ``controlled``."""
     await ours.edge.kill()
     await ours.cloud.stop()
-    await asyncio.to_thread(_cut, ours)
+    await asyncio.to_thread(_cut, ours.engine, lan)
     async with lan_answers(lan) as on_lan:
         answering = asyncio.create_task(on_lan.all(addresses))
         began = time.perf_counter()
@@ -75,9 +76,18 @@ async def _power_cut(ours: Host, lan: Lan, addresses: list[str], *, controlled: 
         return PowerCut(ready, await answering - began)
 
 
-def _cut(ours: Host) -> None:
-    ours.engine.kill()
-    engine_traces.kill(ours.engine.root)  # also the containers
+def _cut(engine: Engine, lan: Lan) -> None:
+    """Kill the engine with its containers, and remove what no machine has after it was off."""
+    links = engine_traces.bridges(engine.root)
+    engine.kill()
+    engine_traces.kill(engine.root)
+    # The engine's mounts keep the containers' network namespaces, whose macvlan links would still answer.
+    for mount in reversed(engine_traces.mounts(engine.root)):
+        command.run("umount", "--lazy", mount, check=False)
+    for link in links:
+        command.run("ip", "link", "delete", link, check=False)
+    lan.unplug()
+    lan.plug()
 
 
 async def _docker_alone(run: Run, count: int) -> PowerCut:
