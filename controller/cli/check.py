@@ -54,7 +54,8 @@ def check(settings: Settings) -> None:
 async def _engine(settings: Settings) -> list[Finding]:
     backend = DockerBackend(settings.docker_host, "", settings.internal_pool, parts.read_only(settings.state_dir))
     try:
-        found = await asyncio.wait_for(backend.survey(), ENGINE_SECONDS)
+        async with asyncio.timeout(ENGINE_SECONDS):
+            found = await backend.survey()
     except errors.ReconcileError as error:
         return [Finding("FAIL", "Docker", str(error))]
     except TimeoutError:

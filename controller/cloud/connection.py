@@ -63,7 +63,8 @@ class Connection:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is asyncio.CancelledError:  # stopping: give queued packets a chance to go out
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._client.disconnect(), CLOSE_SECONDS)
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._client.disconnect()
         await self._close()
 
     async def serve(self, heartbeat: Heartbeat) -> None:

@@ -118,7 +118,8 @@ class Cloud:
     async def wait_agent(self, common_name: str, timeout: float = 10) -> Session:  # noqa: ASYNC109 - part of the API
         """Wait for the agent's connection. Raises errors.LinkError on timeout."""
         try:
-            return await asyncio.wait_for(self.agents.wait(common_name), timeout)
+            async with asyncio.timeout(timeout):
+                return await self.agents.wait(common_name)
         except TimeoutError:
             raise errors.LinkError(f"agent {common_name} did not connect within {timeout:g} s") from None
 
@@ -129,7 +130,8 @@ class Cloud:
     async def next_heartbeat(self, common_name: str, timeout: float = 10) -> Any:  # noqa: ASYNC109
         """Wait for the agent's next heartbeat and return its payload. Raises errors.LinkError on timeout."""
         try:
-            return (await asyncio.wait_for(self.agents.next_heartbeat(common_name), timeout)).payload
+            async with asyncio.timeout(timeout):
+                return (await self.agents.next_heartbeat(common_name)).payload
         except TimeoutError:
             raise errors.LinkError(f"agent {common_name} sent no heartbeat within {timeout:g} s") from None
 

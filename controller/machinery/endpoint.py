@@ -169,7 +169,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """Let the reader end its plugin; kill it if it does not end."""
     process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), END_SECONDS)
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -112,7 +112,8 @@ class EventRecorder:
 
     async def _post_all(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._flushing.wait(), DELAY_SECONDS)
+            async with asyncio.timeout(DELAY_SECONDS):
+                await self._flushing.wait()
         while self._waiting:
             key, now = self._waiting.popleft()
             try:

@@ -30,7 +30,8 @@ async def build(environment: Environment) -> Leader:
     environment.stack.push_async_callback(directory.close)
     # The first heartbeat needs the sums of the nodes, but a node that does not answer must not delay the link.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(directory.refresh(), FIRST_READING_SECONDS)
+        async with asyncio.timeout(FIRST_READING_SECONDS):
+            await directory.refresh()
     return Leader(directory, NodeLifecycle(api, settings.namespace), Scheduler(api, directory))
 
 

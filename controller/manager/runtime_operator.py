@@ -83,7 +83,8 @@ class RuntimeOperator:
         await self._kopf.stop(OPERATOR_GRACE_SECONDS)
         await self.queue.stop(QUEUE_GRACE_SECONDS)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.recorder.flush(), FLUSH_GRACE_SECONDS)
+            async with asyncio.timeout(FLUSH_GRACE_SECONDS):
+                await self.recorder.flush()
 
     async def check(self) -> str | None:
         """Return why kopf is not ready, None if it is."""

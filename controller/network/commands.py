@@ -41,7 +41,8 @@ async def run(arguments: Sequence[str], text: str = "", keep: Collection[int] = 
 async def _finished(process: asyncio.subprocess.Process, text: str, name: str) -> tuple[bytes, bytes]:
     """Return stdout and stderr; the program is killed on timeout and when the caller is cancelled."""
     try:
-        return await asyncio.wait_for(process.communicate(text.encode()), _SECONDS)
+        async with asyncio.timeout(_SECONDS):
+            return await process.communicate(text.encode())
     except TimeoutError as error:
         raise errors.Retry(reasons.STEP_FAILED, f"{name} did not finish within {_SECONDS} s") from error
     finally:

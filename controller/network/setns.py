@@ -46,7 +46,8 @@ async def run_inside(descriptor: int, work: Callable[[], T], seconds: float) -> 
 
     Raises its exceptions, OSError, and TimeoutError after ``seconds``, while the thread continues.
     """
-    return await asyncio.wait_for(asyncio.wrap_future(_begun(descriptor, work)), seconds)
+    async with asyncio.timeout(seconds):
+        return await asyncio.wrap_future(_begun(descriptor, work))
 
 
 def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> None:

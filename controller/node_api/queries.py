@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 from controller.node_api.node import Node
 
 PATH = "/v1/"
-LIMIT = 16 << 20  # bytes of a query: run_command carries up to 8 MiB of text, and files as base64
+LIMIT = 16 << 20  # bytes of a query or an answer: run_command carries up to 8 MiB of text, and files as base64
 REFUSED = 422  # the query was understood, and its result is an error
 
 # An older node must refuse a parameter that it does not know, not ignore it.

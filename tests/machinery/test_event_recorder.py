@@ -172,3 +172,19 @@ def test_events_are_posted_after_what_they_are_about_unless_the_process_stops(fl
         task.cancel()
 
     virtual_time.run(main())
+
+
+def test_a_flush_at_the_moment_of_the_stop_does_not_keep_the_controller_running() -> None:
+    async def main() -> None:
+        recorder = EventRecorder(cast("ApiClient", Times()), "node-1", Clock(), lambda: 0.0)
+        task = asyncio.create_task(recorder.controller.run())
+        recorder.record(PLC, "Normal", "Started", "Started the container")
+        await asyncio.sleep(event_recorder.DELAY_SECONDS / 2)
+        flush = asyncio.create_task(recorder.flush())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=60)
+        assert task.cancelled()
+        flush.cancel()
+
+    virtual_time.run(main())

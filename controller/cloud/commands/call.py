@@ -67,11 +67,11 @@ class Call:
         """
         if not self._journal.is_atomic or self._opening is not None or self._draft.earlier is not None:
             return False
-        self.name = self._draft.name  # the change refers to it
+        self._take_name(self._draft.name)  # the change refers to it
         try:
             self._completed = await self._journal.complete(self._draft, change(), answer)
         except errors.ApiError:
-            self.name = ""
+            self._take_name("")
             return False
         return True
 
@@ -87,9 +87,12 @@ class Call:
             raise AlreadyAnswered(entry.answer)
         if entry.redelivered:
             await self._refuse_repetition(entry)
-        self.name = entry.name
-        self.log.extra = {"runtime": self._command.message.device, "command": entry.name}
+        self._take_name(entry.name)
         return entry.redelivered
+
+    def _take_name(self, name: str) -> None:
+        self.name = name
+        self.log.extra = {"runtime": self._command.message.device, "command": name}
 
     async def wait_for_turn(self) -> None:
         """Wait for earlier commands. Begins before: a redelivery neither waits nor interrupts other commands."""

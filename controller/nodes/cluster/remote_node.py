@@ -84,7 +84,7 @@ class RemoteNode:
             # The token must not go to another host.
             allow_redirects=False,
         ) as response:
-            content = await response.read()
+            content = await _content(response)
             if response.status != 200:
                 raise _error(self._address.name, response.status, content)
             return content
@@ -101,6 +101,17 @@ class RemoteNode:
                 connector = aiohttp.TCPConnector(ssl=context, force_close=True)
                 self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
             return self._session
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    """The answer. Raises ValueError if it is larger than a node's can be: the leader must not run out of memory."""
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        content += chunk
+        if len(content) > queries.LIMIT:
+            response.close()
+            raise ValueError(f"it answers with more than {queries.LIMIT >> 20} MiB")
+    return bytes(content)
 
 
 def _error(node: str, status: int, content: bytes) -> errors.EdgeError:

@@ -46,7 +46,8 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
         """Hold the finalizer until the cleanup is done."""
         key = Key(namespace or "", name)
         try:
-            await asyncio.wait_for(_clean_up(key, submit), CLEANUP_CALL_SECONDS)
+            async with asyncio.timeout(CLEANUP_CALL_SECONDS):
+                await _clean_up(key, submit)
         except TimeoutError:
             message = f"{key} is still being deleted: its condition Ready says what it waits for"
             # Never a permanent error: kopf would remove the finalizer, and the container would be left behind.
@@ -110,6 +111,7 @@ async def _clean_up(key: Key, submit: Submit) -> None:
 async def _within(seconds: float, work: Awaitable[Result]) -> Result | None:
     """The result; None after ``seconds``, while the pass continues."""
     try:
-        return await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            return await work
     except TimeoutError:
         return None

@@ -227,6 +227,16 @@ async def test_a_node_that_does_not_listen_is_an_error(served: Served, remote: N
         await remote.reading()
 
 
+async def test_an_answer_too_large_for_a_node_is_an_error(
+    served: Served, remote: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await served.run_here()
+    served.node.response = HttpResponse(200, {}, "x" * 5000, "text/plain")
+    monkeypatch.setattr(queries, "LIMIT", 4000)
+    with pytest.raises(errors.CommandError, match="node node-1 cannot be reached: it answers with more than"):
+        await remote.request(REQUEST, 5)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

@@ -98,7 +98,8 @@ class Breaker:
         """Wait this long, or until the breaker closes."""
         self._closed.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
 
     def close(self) -> None:
         """Stop pinging."""
