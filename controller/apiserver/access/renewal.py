@@ -21,6 +21,7 @@ from controller.apiserver.access.credentials import USERS, CredentialFiles
 
 LIBRARY = "cryptography"
 SECONDS = 30.0
+DONE = b"done\n"  # the output of that process
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,12 @@ class CertificateRenewal(CredentialFiles):
         if self._was_checked(names, clock):
             self.ensure_tokens()
             return False
+        before = _digest_or_none(self)
         # Where the library is loaded, a process of its own would save nothing.
-        made = None if LIBRARY in sys.modules else self._renew_in_child(names, clock)
-        return renew(self._directory, names, clock) if made is None else made
+        if LIBRARY in sys.modules or not self._renew_in_child(names, clock):
+            renew(self._directory, names, clock)
+        # Compared, as a process that failed may have renewed them before.
+        return before is None or digest(self) != before
 
     def _was_checked(self, names: Iterable[str], clock: float) -> bool:
         try:
@@ -51,27 +55,26 @@ class CertificateRenewal(CredentialFiles):
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _renew_in_child(self, names: Sequence[str], clock: float) -> bool | None:
-        """Return whether it created any; None if the process failed."""
+    def _renew_in_child(self, names: Sequence[str], clock: float) -> bool:
+        """Return whether the process succeeded."""
         command = (sys.executable, "-P", "-m", __name__, str(self._directory), repr(clock), *names)
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=True)
-            made = json.loads(done.stdout)
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+        except (OSError, subprocess.SubprocessError) as error:
             # Such as a full disk, which is reported better by the same in this process.
             log.debug("The certificates are checked in this process: %s", error)
-            return None
+            return False
         for line in done.stderr.decode(errors="replace").splitlines():
             log.warning("%s", line)
-        return bool(made)
+        return done.stdout == DONE
 
 
-def renew(directory: Path, names: Sequence[str], clock: float) -> bool:
-    """Create or renew what is needed, and store that all was checked. Returns whether it created any."""
+def renew(directory: Path, names: Sequence[str], clock: float) -> None:
+    """Create or renew what is needed, and store that all was checked."""
     from controller.apiserver.access.pki import Pki  # noqa: PLC0415 - loads the library
 
     pki = Pki(directory, lambda: names)
-    made = pki.ensure(clock)
+    pki.ensure(clock)
     checked = {
         "digest": digest(pki),
         "names": sorted({*pki.server_names(), *names}),
@@ -80,7 +83,6 @@ def renew(directory: Path, names: Sequence[str], clock: float) -> bool:
     # On a full disk everything is only checked again the next time.
     with contextlib.suppress(OSError):
         files.write_secret(pki.path("checked", "json"), json.dumps(checked).encode())
-    return made
 
 
 def digest(found: CredentialFiles) -> str:
@@ -92,6 +94,14 @@ def digest(found: CredentialFiles) -> str:
     return result.hexdigest()
 
 
+def _digest_or_none(found: CredentialFiles) -> str | None:
+    try:
+        return digest(found)
+    except OSError:
+        return None
+
+
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    sys.stdout.write(json.dumps(renew(Path(sys.argv[1]), sys.argv[3:], float(sys.argv[2]))))
+    renew(Path(sys.argv[1]), sys.argv[3:], float(sys.argv[2]))
+    sys.stdout.buffer.write(DONE)

@@ -88,6 +88,21 @@ def test_without_that_process_they_are_created_here(
     CertificateRenewal(tmp_path).server_context()
 
 
+def test_what_a_process_renewed_before_it_failed_counts_as_renewed(
+    tmp_path: Path, children: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CertificateRenewal(tmp_path).ensure(NOW)
+    run = subprocess.run
+
+    def failing(command: Any, **options: Any) -> Any:
+        run(command, **options)
+        raise OSError("Invalid argument")
+
+    monkeypatch.setattr(subprocess, "run", failing)
+    assert CertificateRenewal(tmp_path).ensure(NOW + LEAF_DAYS * DAY)
+    assert not CertificateRenewal(tmp_path).ensure(NOW + LEAF_DAYS * DAY)
+
+
 def test_what_that_process_reports_is_logged(
     tmp_path: Path, children: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
