@@ -17,9 +17,13 @@ _CONSOLE, _SCREEN = 4, 7  # major numbers (kernel: devices.txt)
 
 
 class Far:
-    """The far end of a port, to read what was written and to type; a context manager."""
+    """The far end of a port, to read what was written and to type; a context manager.
+
+    A test that needs two takes 61 and 62 as ``minor``; each worker process of pytest has consoles of its own.
+    """
 
     def __init__(self, folder: Path, minor: int) -> None:
+        minor -= 2 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
         self.number = os.makedev(_CONSOLE, minor)
         self._console = folder / f"console{minor}"
         self._screen = folder / f"screen{minor}"

@@ -129,14 +129,15 @@ async def test_creating_and_deleting_leaks_nothing(
         harness.backend,
         DockerBackend(engine.url, install_id, INTERNAL_POOL, host),
     )
-    for _ in range(5):
+    for _ in range(10):
         target = await harness.up(harness.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
         await harness.backend.observe(target)
         await harness.backend.running()
         await harness.down(target)
 
     assert await harness.backend.list_objects(volumes=True) == []
-    assert len(own_threads()) <= 8
+    # Pools grow to the number of calls that run at the same time; a thread that leaks in each creation is more.
+    assert len(own_threads()) <= 12
     await close(harness.backend)
     harness.backend = kept
     assert opened() <= before
