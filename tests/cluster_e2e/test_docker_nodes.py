@@ -95,7 +95,7 @@ async def test_a_node_reads_the_pull_secrets_and_reports_a_missing_one(fleet: Fl
         return reason in ("ImagePullFailed", "ImageNotFound")
 
     await eventually(reported, "the image cannot be pulled")
-    assert "Secret edge/registry is missing" in fleet.nodes["node-1"].log_text()
+    assert "Cannot read the Secret edge/registry: " in fleet.nodes["node-1"].log_text()
     await fleet.edge.kubectl("delete", "runtime", "plc-3", "--timeout=60s")
 
 
