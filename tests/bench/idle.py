@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
+from functools import partial
 
 from tests.bench import process, rows
 from tests.bench.host import Host, host
 from tests.bench.rows import Figure, Goal, Row
 from tests.bench.section import Run, say
 from tests.support.dhcp_server import DhcpServer
+from tests.support.edge_host import eventually
 
 SETTLE_SECONDS = 10.0  # reconciliations after the creates are still running
+BACKUP_SECONDS = 120.0
 DAY_SECONDS = 86_400
 SAMPLE_BYTES, SAMPLE_SECONDS = 10, 5  # of the metrics, whose whole hours are written once (controller/metrics)
 
@@ -57,6 +60,8 @@ async def _lease(ours: Host, count: int) -> None:
 
 
 async def _resting(ours: Host, what: str, seconds: float, limits: tuple[float, float]) -> AsyncGenerator[Row]:
+    # The first daily backup is due a minute after the start, and is added to the day below.
+    await eventually(partial(_has_backup, ours), "the daily backup", seconds=BACKUP_SECONDS)
     await asyncio.sleep(SETTLE_SECONDS)
     say(f"{what} for {seconds:g} s")
     before = process.written_bytes(ours.process_id)
@@ -66,6 +71,10 @@ async def _resting(ours: Host, what: str, seconds: float, limits: tuple[float, f
     yield Row(f"memory with {what}", rows.MEGABYTES, Figure(process.resident_bytes(ours.process_id)), goal=Goal(memory))
     yield Row(f"idle CPU with {what}", rows.CORE, cpu, goal=Goal(cores), note=f"over {seconds:g} s")
     yield _written(ours, what, written * DAY_SECONDS / seconds, seconds)
+
+
+async def _has_backup(ours: Host) -> bool:
+    return any(ours.edge.state.glob("backups/*.db"))
 
 
 def _written(ours: Host, what: str, extrapolated: float, seconds: float) -> Row:
