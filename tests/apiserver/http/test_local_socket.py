@@ -30,14 +30,6 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 
 
 @pytest.fixture
-async def api(server: ApiServer) -> AsyncIterator[ApiClient]:
-    """A client on the socket, without any credentials."""
-    client = ApiClient(Endpoint(server.url, socket=server.socket))
-    yield client
-    await client.close()
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder like that of the API in the state directory."""
     folder = tmp_path / "api"

@@ -15,7 +15,6 @@ from controller.apiserver.server import ApiServer
 from controller.machinery import kinds as core_kinds
 from controller.machinery import writes
 from controller.machinery.client import ApiClient
-from controller.machinery.endpoint import Endpoint
 from controller.machinery.writes import Write
 
 SPEC = {"topic": "stop_device", "deviceId": "plc-1", "sequence": 1}
@@ -28,14 +27,6 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     await server.start()
     yield server
     await server.stop()
-
-
-@pytest.fixture
-async def api(server: ApiServer) -> AsyncIterator[ApiClient]:
-    """The controller's own client."""
-    client = ApiClient(Endpoint(server.url, socket=server.socket))
-    yield client
-    await client.close()
 
 
 def runtime(name: str, **spec: Any) -> Write:
