@@ -17,7 +17,8 @@ GET_LINK, GET_ADDRESS, GET_ROUTE = 18, 22, 26
 
 _REQUEST, _DUMP, _INTERRUPTED = 0x1, 0x300, 0x10  # flags
 _ERROR, _DONE = 2, 3  # types of messages
-_HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
+_KERNEL = 0  # the kernel's port id
+_HEADER, _ATTRIBUTE, _ERRNO = struct.Struct("=IHHII"), struct.Struct("=HH"), struct.Struct("=i")
 _TYPE = 0x3FFF  # the type of an attribute without its flags
 # Until no change comes between the first and the last message: a namespace at its start changes several times.
 _ATTEMPTS = 10
@@ -33,14 +34,36 @@ class Entry(NamedTuple):
     attributes: Attributes
 
 
+class Message(NamedTuple):
+    """One message without its header."""
+
+    kind: int
+    flags: int
+    body: bytes
+
+
+def connect() -> socket.socket:
+    """Open a socket to the kernel in this thread's network namespace. Raises OSError."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    try:
+        # Then nobody else can send to it: in a container's namespace, a program in the container could flood it.
+        kernel.connect((_KERNEL, 0))
+    except OSError:
+        kernel.close()
+        raise
+    return kernel
+
+
 def table(kernel: socket.socket, kind: int, header: struct.Struct, family: int = 0) -> list[Entry]:
     """Return all entries of a table; ``header`` is the layout of its messages. Raises OSError."""
     for _ in range(_ATTEMPTS):
         body = bytes([family]).ljust(header.size, b"\0")
         kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, 0, 0) + body)
-        messages = list(_messages(kernel))
-        if not any(flags & _INTERRUPTED for flags, _ in messages):
-            return [Entry(header.unpack_from(each), attributes(each[header.size :])) for _, each in messages]
+        messages = list(_dump(kernel))
+        # Any of them may say so, also the last one, which is no entry.
+        if not any(flags & _INTERRUPTED for _, flags, _ in messages):
+            entries = [body for kind, _, body in messages if kind != _DONE]
+            return [Entry(header.unpack_from(each), attributes(each[header.size :])) for each in entries]
     raise OSError(errno.EBUSY, "the network configuration keeps changing")
 
 
@@ -60,20 +83,37 @@ def attribute_list(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += _aligned(length)
 
 
-def _messages(kernel: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """Yield flags and body of each message of a dump, up to its last one."""
+def _dump(kernel: socket.socket) -> Iterator[Message]:
+    """Yield each message of a dump, up to and including its last one. Raises OSError if the dump failed."""
     while True:  # until the kernel says that the dump is done
-        data, at = kernel.recv(_RECEIVE_BYTES), 0
-        while at < len(data):
-            length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
-            body = data[at + _HEADER.size : at + length]
-            if kind == _DONE:
+        for message in _messages(_received(kernel)):
+            if message.kind in (_ERROR, _DONE):
+                _check(message.body)
+                yield message
                 return
-            if kind == _ERROR:
-                number = -struct.unpack_from("=i", body)[0]
-                raise OSError(number, os.strerror(number))
-            yield flags, body
-            at += _aligned(length)
+            yield message
+
+
+def _received(kernel: socket.socket) -> bytes:
+    data, _, flags, sender = kernel.recvmsg(_RECEIVE_BYTES)
+    if flags & socket.MSG_TRUNC:
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+    # Nobody can forge the sender's port id.
+    return data if sender[0] == _KERNEL else b""
+
+
+def _messages(data: bytes) -> Iterator[Message]:
+    at = 0
+    while at < len(data):
+        length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
+        yield Message(kind, flags, data[at + _HEADER.size : at + length])
+        at += _aligned(length)
+
+
+def _check(body: bytes) -> None:
+    """Raise OSError if the last message of a dump has an error."""
+    if len(body) >= _ERRNO.size and (number := -_ERRNO.unpack_from(body)[0]) > 0:
+        raise OSError(number, os.strerror(number))
 
 
 def _aligned(length: int) -> int:

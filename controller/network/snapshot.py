@@ -50,7 +50,7 @@ class Snapshot:
 
 def take() -> Snapshot:
     """Return the links except lo, and the default routes, of this thread's network namespace. Raises OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+    with rtnetlink.connect() as kernel:
         links = dict(map(_link, rtnetlink.table(kernel, rtnetlink.GET_LINK, _LINK_HEADER)))
         found = rtnetlink.table(kernel, rtnetlink.GET_ADDRESS, _ADDRESS_HEADER, socket.AF_INET)
         routes = rtnetlink.table(kernel, rtnetlink.GET_ROUTE, _ROUTE_HEADER, socket.AF_INET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -10,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import pytest
 
@@ -22,6 +23,47 @@ from tests.support.command import run
 from tests.support.lan import PREFIX, Lan
 
 MAC = "02:00:00:00:02:01"
+SOL_NETLINK, NETLINK_GET_STRICT_CHK = 270, 12  # linux/netlink.h
+MULTIPART, INTERRUPTED = 0x2, 0x10
+
+
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    """A netlink message."""
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
+
+
+def entry(body: bytes) -> bytes:
+    """A message with an entry of a table."""
+    return message(16, MULTIPART, body)
+
+
+def end(flags: int) -> bytes:
+    """The last message of a dump."""
+    return message(3, MULTIPART | flags, bytes(4))
+
+
+END = end(0)
+
+
+class ScriptedKernel:
+    """Answers each request with the messages of the next dump: nobody can time a change of a real table so exactly."""
+
+    def __init__(self, dumps: list[list[bytes]]) -> None:
+        self._dumps = dumps
+        self._waiting: list[bytes] = []
+
+    def send(self, _: bytes) -> None:
+        """Take a request."""
+        self._waiting = self._dumps.pop(0)
+
+    def recvmsg(self, _: int) -> tuple[bytes, list[object], int, tuple[int, int]]:
+        """Return the next message."""
+        return self._waiting.pop(0), [], 0, (0, 0)
+
+
+def netlink() -> socket.socket:
+    """A socket as any program can open one."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
 
 
 @pytest.fixture
@@ -118,10 +160,35 @@ async def test_a_kernel_that_does_not_answer_is_given_up(name: str, monkeypatch:
 
 
 def test_the_kernels_refusal_is_an_error() -> None:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+    with rtnetlink.connect() as kernel:
         with pytest.raises(OSError, match="not supported") as refusal:
             rtnetlink.table(kernel, 1022, struct.Struct("=B3x"))
         assert refusal.value.strerror == os.strerror(refusal.value.errno or 0)
+
+
+def test_a_dump_that_ends_with_an_error_is_no_empty_table() -> None:
+    with rtnetlink.connect() as kernel:
+        kernel.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)  # then the kernel refuses a short header
+        with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+            rtnetlink.table(kernel, rtnetlink.GET_LINK, struct.Struct("=B3x"))
+
+
+def test_a_program_in_the_container_cannot_send_to_the_socket() -> None:
+    with rtnetlink.connect() as kernel, netlink() as program, pytest.raises(ConnectionRefusedError):
+        program.sendto(END, kernel.getsockname())
+
+
+def test_what_a_program_in_the_container_sent_is_not_taken_for_the_kernels() -> None:
+    with netlink() as socket_of_ours, netlink() as program:
+        socket_of_ours.bind((0, 0))
+        program.sendto(END, socket_of_ours.getsockname())
+        assert rtnetlink.table(socket_of_ours, rtnetlink.GET_LINK, struct.Struct("=BxHiII"))
+
+
+def test_a_table_that_changed_before_its_last_message_is_read_again() -> None:
+    kernel = ScriptedKernel([[entry(b"\1"), end(INTERRUPTED)], [entry(b"\2"), end(0)]])
+    found = rtnetlink.table(cast("socket.socket", kernel), rtnetlink.GET_LINK, struct.Struct("=B"))
+    assert [each.fields for each in found] == [(2,)]
 
 
 def test_a_truncated_attribute_is_the_end() -> None:
