@@ -68,8 +68,17 @@ async def beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]
         task.cancel()
         raise
     finally:
-        # Unlike ``await task``, this does not replace an error of the body.
+        await _end_of(task)
+
+
+async def _end_of(task: asyncio.Task[Any]) -> None:
+    """Wait for the end of a task; a cancellation cancels it too."""
+    try:
+        # Unlike ``await task``, this does not replace an error of the caller.
         await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
 
 
 async def _keep_running(name: str, loop_function: Callable[[], Awaitable[None]]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
-from controller.machinery.supervisor import HEALTHY_SECONDS, Supervisor, while_running
+from controller.machinery.supervisor import HEALTHY_SECONDS, Supervisor, beside, while_running
 from tests.support import virtual_time
 
 
@@ -80,6 +81,25 @@ async def fail() -> None:
 
 async def end() -> None:
     """Do nothing."""
+
+
+@pytest.mark.parametrize("body_ends", [True, False])
+async def test_a_cancellation_ends_what_runs_beside_the_body(*, body_ends: bool) -> None:
+    async def work() -> None:
+        async with beside(asyncio.Event().wait()) as task:
+            begun.set_result(task)
+            if not body_ends:
+                await asyncio.Event().wait()
+
+    begun: asyncio.Future[asyncio.Task[Any]] = asyncio.get_running_loop().create_future()
+    worker = asyncio.create_task(work())
+    task = await begun
+    await asyncio.sleep(0)
+    worker.cancel()
+    async with asyncio.timeout(30):
+        await asyncio.wait({worker})
+        await asyncio.wait({task})
+    assert task.cancelled()
 
 
 async def test_the_result_of_the_work_is_returned() -> None:

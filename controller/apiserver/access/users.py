@@ -43,7 +43,7 @@ class Users:
 
     def of(self, request: web.Request) -> Identity:
         """The user, or the impersonated user. Raises failures.Failure (400, 401, 403)."""
-        identity = LOCAL if _is_local(request) else self._by_credentials(request)
+        identity = LOCAL if is_local(request) else self._by_credentials(request)
         acting = {name.title() for name in request.headers if name.title().startswith(IMPERSONATE)}
         # Ignoring one would suggest that it took effect.
         if acting - {AS_USER, AS_GROUP}:
@@ -94,7 +94,7 @@ class Users:
         return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), user.name)
 
 
-def _is_local(request: web.Request) -> bool:
+def is_local(request: web.Request) -> bool:
     """Whether it came through the UNIX socket, whose listener accepts only our own user."""
     connection = request.get_extra_info("socket")
     return connection is not None and bool(connection.family == socket.AF_UNIX)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from controller.apiserver import failures
-from controller.apiserver.access import audit
+from controller.apiserver.access import audit, users
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
@@ -100,7 +100,8 @@ class Requests:
         return responses.answer(self._reviews.answer(user, attrs, await request_bodies.body(request, MAX_BODY)), 201)
 
     async def _document(self, request: web.Request, user: Identity) -> web.Response:
-        if request.path == audit.TRANSACTION and request.method == "POST":
+        # For our own process only: to everybody else this is the API of Kubernetes, which has no such path.
+        if (request.method, request.path) == ("POST", audit.TRANSACTION) and users.is_local(request):
             return await self._transactions.answer(request, user)
         if request.method not in ("GET", "HEAD"):
             raise failures.method_not_allowed()

@@ -1,6 +1,7 @@
 """Several writes in one request, all or none of which take effect, also after a power cut.
 
-Kubernetes has no such request; this one is for the controller, which journals a command together with what it changes.
+Kubernetes has no such request; this one is for the controller, which journals a command together with what it changes,
+and is served through its UNIX socket only.
 Each write needs the same rights, and is checked and logged, as if it was sent alone.
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from controller.apiserver.storage import reserve, sqlite_errors
 from controller.apiserver.storage.groups import UNCHANGED, Change, Committed, Group, Object, Transaction
 from controller.apiserver.storage.rows import Key, Row, Rows
 from controller.disk import Disk
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
@@ -234,7 +237,10 @@ class Store:
         else:
             objects[place] = done.object
         for listener in self._listeners:
-            listener(done)
+            try:
+                listener(done)
+            except Exception:  # a bug in one of them must leave neither the writer nor the other listeners without news
+                logger.exception("A listener of the store failed at revision %d", done.revision)
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._checked, work)

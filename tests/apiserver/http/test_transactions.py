@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from controller.apiserver.server import ApiServer
 from controller.machinery import kinds as core_kinds
 from controller.machinery import writes
 from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
 from controller.machinery.writes import Write
 
 SPEC = {"topic": "stop_device", "deviceId": "plc-1", "sequence": 1}
@@ -75,6 +77,18 @@ async def test_if_one_write_is_refused_none_takes_effect(
     with pytest.raises(error):
         await api.transaction(runtime("plc-1"), last)
     assert await names_of(api) == []
+
+
+@pytest.mark.parametrize("user", ["admin", "controller"])
+async def test_they_are_served_through_our_own_socket_only(server: ApiServer, user: str) -> None:
+    found = await asyncio.to_thread(server.credentials, user)
+    client = ApiClient(Endpoint(server.url, ca_file=found.ca, token=found.token))
+    try:
+        with pytest.raises(errors.ApiError) as refusal:
+            await client.transaction(runtime("plc-1"))
+    finally:
+        await client.close()
+    assert refusal.value.code == 405
 
 
 async def test_their_number_is_bounded(api: ApiClient) -> None:

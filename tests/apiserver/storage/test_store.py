@@ -291,6 +291,21 @@ async def test_a_write_that_fails_does_not_fail_others_of_its_group(store: Store
     assert [item["metadata"]["name"] for item in store.select("things", "")] == ["one", "two"]
 
 
+async def test_a_listener_that_fails_stops_neither_writes_nor_other_listeners(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Change) -> None:
+        raise KeyError("a bug")
+
+    store.attach(fail)
+    subscription = store.subscribe()
+    async with asyncio.timeout(30):
+        await put(store, "one")
+        await put(store, "two")
+    assert [(await subscription.queue.get()).key.name for _ in range(2)] == ["one", "two"]
+    assert "A listener of the store failed" in caplog.text
+
+
 async def test_of_writes_that_belong_together_all_or_none_take_effect(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be deleted"):
         await store.write_together(
