@@ -10,7 +10,8 @@
     │   ├── NotFoundError  ├── ConflictError  ├── AlreadyExistsError  ├── InvalidError
     │   ├── ExpiredError (410)
     │   └── ApiUnavailableError (no answer, 429, 5xx: retry)
-    │       └── DiskFullError   ... because the disk of the API is full (507)
+    │       ├── DiskFullError   ... because the disk of the API is full (507)
+    │       └── NotServedError  ... because the API does not serve the kind at present (404)
     └── ReconcileError          a reconcile pass ended before the desired state; has a reason of api/reasons.py
         ├── Waiting             something is missing that will appear: Reconciling=True, counted as waiting
         ├── Retry               a step failed: Reconciling=True, own backoff
@@ -97,6 +98,13 @@ class ApiUnavailableError(ApiError):
 
 class DiskFullError(ApiUnavailableError):
     """507 DiskFull: the API's disk has no room for this write; reads, status updates and deletes still work."""
+
+
+class NotServedError(ApiUnavailableError):
+    """404 for a whole kind, or from something else than the API, such as a proxy: it says nothing about an object.
+
+    While a CustomResourceDefinition is missing, every Runtime would otherwise seem to be gone.
+    """
 
 
 class ReconcileError(EdgeError):

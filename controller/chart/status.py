@@ -39,7 +39,7 @@ async def _faults_or_outage(api: ApiClient, expected: Expected) -> list[str]:
 
 
 async def faults(api: ApiClient, expected: Expected) -> list[str]:
-    """One sentence for each fault. Raises errors.ApiError, for example when the CRDs are missing."""
+    """One sentence for each fault. Raises errors.ApiError, NotServedError if the CRDs are missing."""
     # Only for its errors: the CRDs or the right to read them may be missing.
     await api.list(kinds.RUNTIMES)
     nodes = await api.list(kinds.EDGE_NODES)

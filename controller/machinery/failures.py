@@ -31,7 +31,7 @@ async def raise_for_status(response: aiohttp.ClientResponse) -> None:
     except ValueError:
         status = None
     if not isinstance(status, dict):
-        status = {"message": text[:TEXT_LIMIT] or response.reason}
+        status = {"message": f"{response.url.path}: {text[:TEXT_LIMIT].strip() or response.reason}"}
     # The status line decides: the body may come from a proxy, with another code or none.
     raise from_status({**status, "code": response.status})
 
@@ -40,7 +40,14 @@ def from_status(status: dict[str, Any]) -> errors.ApiError:
     """Return the error for a ``Status``, with its message unchanged."""
     code, reason = _code(status), str(status.get("reason") or "")
     message = str(status.get("message") or f"the Kubernetes API answered {code} {reason}".rstrip())
-    return _class_of(code, reason)(message, code=code, reason=reason)
+    kind = errors.NotServedError if code == 404 and not _names_object(status) else _class_of(code, reason)
+    return kind(message, code=code, reason=reason)
+
+
+def _names_object(status: dict[str, Any]) -> bool:
+    """Whether the failure is about one object: the API names it (API reference: meta/v1 StatusDetails)."""
+    details = status.get("details")
+    return isinstance(details, dict) and bool(details.get("name"))
 
 
 def _code(status: dict[str, Any]) -> int:

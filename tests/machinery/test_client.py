@@ -12,11 +12,19 @@ from aiohttp import web
 
 from controller import errors
 from controller.api import kinds
+from controller.apiserver.server import ApiServer
 from controller.machinery import client as clients
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient, Endpoint
 from tests.machinery.conftest import Server, answering
 from tests.support.certificates import Authority
+
+NOT_FOUND = {
+    "kind": "Status",
+    "reason": "NotFound",
+    "message": 'runtimes.getedge.me "x" not found',
+    "details": {"name": "x", "group": "getedge.me", "kind": "runtimes"},
+}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +111,7 @@ async def test_delete_with_a_uid_has_a_precondition(server: Server, api: ApiClie
 
 
 async def test_delete_ignores_that_there_is_no_such_object(server: Server, api: ApiClient) -> None:
-    server.handler = answering(404, {"kind": "Status", "reason": "NotFound"})
+    server.handler = answering(404, NOT_FOUND)
     await api.delete(kinds.RUNTIMES, "x", "edge")
     assert len(server.requests) == 1
 
@@ -111,7 +119,8 @@ async def test_delete_ignores_that_there_is_no_such_object(server: Server, api: 
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (404, {"kind": "Status", "reason": "NotFound", "message": 'runtimes "x" not found'}, errors.NotFoundError),
+        (404, NOT_FOUND, errors.NotFoundError),
+        (404, {"kind": "Status", "reason": "NotFound", "message": "no such resource"}, errors.NotServedError),
         (409, {"kind": "Status", "reason": "AlreadyExists", "message": "exists"}, errors.AlreadyExistsError),
         (409, {"kind": "Status", "reason": "Conflict", "message": "modified"}, errors.ConflictError),
         (422, {"kind": "Status", "reason": "Invalid", "message": "spec.image: Required value"}, errors.InvalidError),
@@ -123,7 +132,8 @@ async def test_delete_ignores_that_there_is_no_such_object(server: Server, api: 
         (403, {"kind": "Status", "reason": "Forbidden", "message": "no"}, errors.ApiError),
         (200, b"no json", errors.ApiUnavailableError),
         (200, ["not", "an", "object"], errors.ApiUnavailableError),
-        (404, b"", errors.NotFoundError),
+        (404, b"404 page not found", errors.NotServedError),
+        (404, b"", errors.NotServedError),
     ],
 )
 async def test_a_failure_is_mapped_to_an_error(
@@ -136,6 +146,22 @@ async def test_a_failure_is_mapped_to_an_error(
     assert str(raised.value)
     if isinstance(body, dict):
         assert (str(raised.value), raised.value.code) == (body["message"], status)
+
+
+async def test_a_kind_that_the_api_does_not_serve_says_nothing_about_its_objects(tmp_path: Path) -> None:
+    embedded = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
+    await embedded.start()
+    client = ApiClient(Endpoint(embedded.url, socket=embedded.socket))
+    try:
+        with pytest.raises(errors.NotServedError):
+            await client.get(kinds.RUNTIMES, "plc-1", "edge")
+        with pytest.raises(errors.NotServedError):
+            await client.list(kinds.RUNTIMES)
+        with pytest.raises(errors.NotFoundError):
+            await client.get(core_kinds.NAMESPACES, "none")
+    finally:
+        await client.close()
+        await embedded.stop()
 
 
 async def test_a_broken_connection_means_unavailable(server: Server, api: ApiClient) -> None:

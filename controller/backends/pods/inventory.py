@@ -66,7 +66,7 @@ class Inventory:
         try:
             selector = naming.selector(naming.install_labels(self._install_id))
             found = await self._api.list(kind, label_selector=selector)
-        except errors.NotFoundError:
+        except errors.NotServedError:
             return []
         ours = [(naming.identity_of(body, self._install_id), body) for body in found if _is_kept(body)]
         return [(identity, body) for identity, body in ours if identity is not None]

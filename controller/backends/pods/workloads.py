@@ -82,8 +82,7 @@ class Workloads:
         for definition in multus.definitions(target):
             try:
                 await self._make(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target, definition)
-            except errors.NotFoundError as error:
-                # A create is answered with 404 if the cluster does not know the kind.
+            except errors.NotServedError as error:
                 raise errors.Stalled(reasons.MULTUS_MISSING, multus.MISSING) from error
         service = manifests.service(target)
         made = await self._make(core_kinds.SERVICES, target, service)
@@ -150,7 +149,7 @@ class Workloads:
         try:
             wanted = naming.selector(naming.labels(identity))
             return await self._api.list(kind, identity.namespace, label_selector=wanted)
-        except errors.NotFoundError:
+        except errors.NotServedError:
             return []
 
     async def wait_until(
