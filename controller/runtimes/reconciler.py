@@ -142,12 +142,18 @@ class Reconciler:
             self._forget(key)
         runtime, current = refused.runtime, refused.runtime.status
         target, now = objects.target(self._install_id, runtime), self._dependencies.clock()
-        self._uids[key] = target.uid
+        self._note_uid(key, target.uid)
         report = Report(target=target, outcome=refused.outcome, now=now, node=refused.node)
         writer = StatusWriter(self._dependencies.api, key, current.wire(), current, self._throttle, target.uid)
         await writer.write(status.after(refused.known, report))
         self._record_transition(objects.subject(key, target.uid), runtime, refused.outcome)
         return Result(refused.outcome)
+
+    def _note_uid(self, key: Key, uid: str) -> None:
+        """Note which object has the key; what is still to be written to an earlier one of the same name is void."""
+        before, self._uids[key] = self._uids.get(key, uid), uid
+        if before != uid:
+            self._throttle.forget(before)
 
     def _note_written(self, key: Key, written: RuntimeStatus) -> None:
         if seen := self._seen.get(key):
@@ -158,7 +164,7 @@ class Reconciler:
     ) -> ReconcileContext:
         api, runtime = self._dependencies.api, admitted.runtime
         target = objects.target(self._install_id, runtime, admitted.rival)
-        self._uids[key] = target.uid
+        self._note_uid(key, target.uid)
         self._index.remember(target.identity, key, (need for facet in FACETS for need in facet.needs(runtime.spec)))
         return ReconcileContext(
             runtime=runtime,

@@ -82,4 +82,6 @@ class StatusWriter:
         if self._outage is not None:
             raise self._outage
         key = self._key
-        await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, {"status": patch}, subresource="status")
+        # The uid makes the API refuse the write if another object has the name by now.
+        whole = {"metadata": {"uid": self._uid}, "status": patch}
+        await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, whole, subresource="status")

@@ -168,6 +168,21 @@ async def test_a_runtime_that_is_gone_by_the_time_of_its_record_is_reported_as_g
     assert (await running.reconcile()).outcome.kind == "gone"
 
 
+async def test_a_runtime_that_is_created_again_gets_no_status_of_its_namesake(running: Harness) -> None:
+    await running.change(desiredState="Stopped")
+    released = hold_writes(running)
+    passing = asyncio.create_task(running.reconcile())
+    await running.api.until(lambda: running.backend.only().state == "exited")
+    await running.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
+    await running.create()
+    released.set()
+    await passing
+    assert running.status() == {}
+    await running.reconcile()
+    assert running.summary()["Ready"] == "True"
+    assert [record["cause"] for record in running.status()["restarts"]] == []
+
+
 @pytest.mark.parametrize(
     "spec", [{"version": "2"}, {"restartedAt": "2026-02-02T00:00:00Z"}], ids=["replace", "restart"]
 )

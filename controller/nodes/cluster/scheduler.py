@@ -95,11 +95,15 @@ class Scheduler:
         current_messages = {(c.type, c.message) for c in current}
         if all((c.type, c.message) in current_messages for c in found):
             return
-        patch = {"status": {"observedGeneration": metadata["generation"], "conditions": [c.wire() for c in found]}}
+        patch = {
+            # The reason is that of the spec that was read, and conditions are replaced as a whole.
+            "metadata": {"resourceVersion": metadata["resourceVersion"]},
+            "status": {"observedGeneration": generation, "conditions": [c.wire() for c in found]},
+        }
         try:
             await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch, subresource="status")
-        except errors.NotFoundError:
-            return
+        except (errors.ConflictError, errors.NotFoundError):
+            return  # changed or deleted meanwhile: the next pass sees it
 
 
 _UNPLACEABLE: dict[str, conditions.ConditionStatus] = {
