@@ -22,7 +22,7 @@ from controller.machinery.credentials import Credentials
 from controller.machinery.documents import Listing, WatchEvent, event_of, object_of
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
-from controller.machinery.writes import Write
+from controller.machinery.writes import Selection, Write
 
 REQUEST_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -105,9 +105,12 @@ class ApiClient:
         """Whether ``transaction`` works: with the embedded API, but not with a cluster."""
         return self._endpoint.socket is not None
 
-    async def transaction(self, *steps: Write) -> None:
-        """Run several writes, all or none of which take effect."""
-        body = {"writes": [step._asdict() for step in steps]}
+    async def transaction(self, *steps: Write, unless: Selection | None = None) -> None:
+        """Run several writes, all or none of which take effect.
+
+        Raises errors.AlreadyExistsError, also if there is an object that ``unless`` selects.
+        """
+        body = {"writes": [step._asdict() for step in steps], "unless": unless and unless._asdict()}
         await self._request("POST", "/transaction", params=_FIELD_MANAGER, json_body=body)
 
     async def replace(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,20 @@ class Write(NamedTuple):
     body: dict[str, Any]
 
 
+class Selection(NamedTuple):
+    """The objects of a kind, in any namespace, that match a field selector."""
+
+    path: str
+    selector: str
+
+
+def selection(kind: Kind, field_selector: str) -> Selection:
+    """Select objects in all namespaces."""
+    return Selection(kind.path(""), field_selector)
+
+
 def creation(kind: Kind, body: dict[str, Any]) -> Write:
-    """Create an object in the namespace of its ``metadata``."""
+    """Create an object in the namespace of its ``metadata``. Only a transaction keeps its status, if it has one."""
     whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
     return Write("POST", kind.path(body["metadata"].get("namespace", "")), whole)
 

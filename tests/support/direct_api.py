@@ -38,7 +38,7 @@ from controller.machinery import kinds as core_kinds
 from controller.machinery.client import JSON_PATCH, MERGE_PATCH, ApiClient, Listing, Patch, WatchEvent
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
-from controller.machinery.writes import Write
+from controller.machinery.writes import Selection, Write
 
 Object = dict[str, Any]
 Fault = Callable[[str, Kind], Awaitable[None] | None]
@@ -108,8 +108,10 @@ class DirectApi(ApiClient):
             whole = {"apiVersion": kind.api_version, "kind": kind.kind, **_copied(body)}
             return self._shown(kind, (await self._verbs.create(_ref(kind, namespace), whole, OPTIONS)).object)
 
-    async def transaction(self, *steps: Write) -> None:
+    async def transaction(self, *steps: Write, unless: Selection | None = None) -> None:
         async with self._handling("transaction", kinds.RUNTIMES):
+            if unless:
+                self._reading.check_absent(_ref(kinds.RUNTIMES, ""), unless.selector)
             found = [_step(step) for step in steps]
             for step in found:
                 await self._make(step.ref.namespace)
@@ -239,7 +241,7 @@ def _step(write: Write) -> Step:
     attrs = attributes.of_url(write.method, write.path, {})
     resource = _resources()[attrs.group, attrs.version, attrs.resource]
     ref = ResourceRef(resource, attrs.namespace, attrs.name)
-    options = dataclasses.replace(OPTIONS, subresource=attrs.subresource)
+    options = dataclasses.replace(OPTIONS, subresource=attrs.subresource, keeps_status=True)
     make = writing.creation if write.method == "POST" else writing.merge
     return make(ref, _copied(write.body), options)
 

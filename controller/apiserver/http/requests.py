@@ -68,7 +68,7 @@ class Requests:
         self._verbs = Verbs(store, advice)
         self._reading = Reading(store)
         self._views = {name: view(self._verbs) for name, view in views.items()}
-        self._transactions = Transactions(self._verbs, policy, self._writable)
+        self._transactions = Transactions(self._verbs, self._reading, policy, self._writable, self._resource_ref)
         self._documents = Documents(registry, health.paths())
         self._openapi = OpenApi(registry)
         self._registry = registry

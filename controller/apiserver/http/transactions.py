@@ -2,13 +2,15 @@
 
 Kubernetes has no such request; this one is for the controller, which journals a command together with what it changes,
 and is served through its UNIX socket only.
-Each write needs the same rights, and is checked and logged, as if it was sent alone.
+Each write needs the same rights, and is checked and logged, as if it was sent alone. One difference: a created object
+keeps its status, which needs the right to write that.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,19 +23,32 @@ from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.objects import request_options
 from controller.apiserver.verbs import writing
+from controller.apiserver.verbs.reading import Reading
 from controller.apiserver.verbs.writing import ResourceRef, Step, Verbs
 
 WRITES = 8  # in one request
-FORM = "the body must be {writes: [{method: POST or PATCH, path, body}, ...]} with 1 to 8 writes"
+FORM = (
+    "the body must be {writes: [{method: POST or PATCH, path, body}, ...]} with 1 to 8 writes, and unless: {path, "
+    "selector} for a field selector that must match no object"
+)
 
 
 class Transactions:
-    """``find`` returns what a write is about; raises failures.Failure."""
+    """``written`` returns what a write is about, ``listed`` what a list is about; both raise failures.Failure."""
 
-    def __init__(self, verbs: Verbs, policy: Policy, find: Callable[[str, Attributes], ResourceRef]) -> None:
+    def __init__(
+        self,
+        verbs: Verbs,
+        reading: Reading,
+        policy: Policy,
+        written: Callable[[str, Attributes], ResourceRef],
+        listed: Callable[[Attributes], ResourceRef],
+    ) -> None:
         self._verbs = verbs
+        self._reading = reading
         self._policy = policy
-        self._find = find
+        self._written = written
+        self._listed = listed
 
     async def answer(self, request: web.Request, user: Identity) -> web.Response:
         """Run the writes; respond with a Status: of success, or of the first write that failed."""
@@ -42,11 +57,27 @@ class Transactions:
         if not isinstance(writes, list) or not 0 < len(writes) <= WRITES:
             raise failures.bad_request(FORM)
         steps = [self._step(request, user, write) for write in writes]
+        # Last, as nothing is awaited between this and the queue of writes.
+        self._check_absent(user, body.get("unless"))
         await self._verbs.together([step for _, step in steps])
         for attrs, step in steps:
             noted = attrs._replace(name=step.ref.name)
             audit.note(request, user, noted, 201 if attrs.verb == "create" else 200, time.monotonic() - began)
         return responses.answer({"kind": "Status", "apiVersion": "v1", "status": "Success"})
+
+    def _check_absent(self, user: Identity, unless: Any) -> None:
+        """Raise failures.Failure (409) if ``unless`` selects an object."""
+        match unless:
+            case None:
+                return
+            case {"path": str(path), "selector": str(selector)}:
+                attrs = attributes.of_url("GET", unquote(path), {})
+            case _:
+                raise failures.bad_request(FORM)
+        self._policy.check(user, attrs)
+        if attrs.verb != "list":
+            raise failures.bad_request(FORM)
+        self._reading.check_absent(self._listed(attrs), selector)
 
     def _step(self, request: web.Request, user: Identity, write: Any) -> tuple[Attributes, Step]:
         match write:
@@ -55,9 +86,12 @@ class Transactions:
             case _:
                 raise failures.bad_request(FORM)
         self._policy.check(user, attrs)
-        ref = self._find(method, attrs)
+        ref = self._written(method, attrs)
         agent = request.headers.get("User-Agent", "")
         options = request_options.of_write(request.query, agent, attrs.subresource)
+        if method == "POST" and "status" in body:
+            self._policy.check(user, attrs._replace(verb="patch", subresource="status"))
+            options = replace(options, keeps_status=True)
         if (method == "POST") == bool(attrs.name) or attrs.subresource not in ("", "status"):
             raise failures.method_not_allowed()
         return attrs, writing.creation(ref, body, options) if method == "POST" else writing.merge(ref, body, options)

@@ -176,6 +176,7 @@ class WriteOptions:
     force: bool = False
     subresource: str = ""
     necessary: bool = False  # write even on a full disk
+    keeps_status: bool = False  # of a new object, instead of removing it
     duplicates: tuple[str, ...] = ()  # messages about duplicate fields of the body
 
 

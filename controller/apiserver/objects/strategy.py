@@ -49,7 +49,7 @@ def prepare_create(resource: Resource, item: Object, namespace: str, options: Wr
     if resource.has_generation:
         metadata["generation"] = 1
     item = {**item, "metadata": metadata}
-    if resource.has_status:
+    if resource.has_status and not options.keeps_status:
         # A manifest with a pasted status must not look like something that a controller observed.
         item.pop("status", None)
     item = admission.admit(resource, item, None)

@@ -31,6 +31,13 @@ class Reading:
             raise failures.not_found(ref.resource, ref.name)
         return found
 
+    def check_absent(self, ref: ResourceRef, field: str) -> None:
+        """Raise failures.Failure (409) if a current object matches the field selector."""
+        matches = predicate(ref.resource, "", field)
+        for item in self._indexes.select(ref.resource, ref.namespace, selectors.equalities(field)):
+            if matches(item):
+                raise failures.already_exists(ref.resource, item["metadata"]["name"])
+
     async def select(self, ref: ResourceRef, options: ListOptions) -> tuple[list[Object], Object]:
         """Return the selected objects and the metadata of their list."""
         resource = ref.resource

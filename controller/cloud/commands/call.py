@@ -12,7 +12,7 @@ from controller.cloud.answers import AlreadyAnswered, Answer
 from controller.cloud.commands.command import Command, Semantics
 from controller.cloud.commands.device_queue import Slot
 from controller.cloud.commands.journal import Draft, Entry, Journal
-from controller.machinery.writes import Write
+from controller.machinery.writes import Selection, Write
 
 OUTCOME_UNKNOWN = answers.error("outcome unknown: the controller stopped while the runtime carried it out")
 
@@ -60,16 +60,17 @@ class Call:
         if self._opening is not None:
             self._opening.cancel()
 
-    async def complete(self, change: Callable[[], Write], answer: Answer) -> bool:
+    async def complete(self, change: Callable[[], Write], answer: Answer, unless: Selection) -> bool:
         """Journal the command with its only change and its answer, all of it on disk or nothing.
 
-        Returns False if that did not succeed, for any reason: then ``begin``, and change the same thing.
+        Returns False if that did not succeed, for any reason: then ``begin``, and change the same thing. One reason is
+        an object that ``unless`` selects.
         """
         if not self._journal.is_atomic or self._opening is not None or self._draft.earlier is not None:
             return False
         self._take_name(self._draft.name)  # the change refers to it
         try:
-            self._completed = await self._journal.complete(self._draft, change(), answer)
+            self._completed = await self._journal.complete(self._draft, change(), answer, unless)
         except errors.ApiError:
             self._take_name("")
             return False

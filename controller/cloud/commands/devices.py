@@ -8,7 +8,9 @@ from typing import Any
 from controller.api import claims, edgenodes, fields, kinds
 from controller.cloud.commands import ownership
 from controller.errors import CommandError
+from controller.machinery import writes
 from controller.machinery.client import ApiClient
+from controller.machinery.writes import Selection
 
 RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
 
@@ -25,7 +27,7 @@ class Devices:
         # No Runtime has such an id, and a comma in it would add a requirement to the field selector.
         if not re.fullmatch(fields.DEVICE_ID, device_id):
             return None
-        found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.deviceId={device_id}")
+        found = await self._api.list(kinds.RUNTIMES, field_selector=_selector(device_id))
         own = [runtime for runtime in found if runtime["metadata"]["namespace"] == self._namespace]
         candidates = claims.owners(own or found)
         if len(candidates) > 1:
@@ -48,6 +50,15 @@ class Devices:
         runtime = await self.get(device_id)
         refuse_foreign(runtime)
         return runtime
+
+
+def selection(device_id: str) -> Selection:
+    """All Runtimes of a device."""
+    return writes.selection(kinds.RUNTIMES, _selector(device_id))
+
+
+def _selector(device_id: str) -> str:
+    return f"spec.deviceId={device_id}"
 
 
 def unknown(device_id: str) -> CommandError:

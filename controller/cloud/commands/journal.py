@@ -22,7 +22,7 @@ from controller.machinery import writes
 from controller.machinery.client import ApiClient
 from controller.machinery.controller import Controller
 from controller.machinery.timestamps import rfc3339_micro
-from controller.machinery.writes import Write
+from controller.machinery.writes import Selection, Write
 
 MAX_AGE_SECONDS = 24 * 3600
 MAX_COUNT = 500
@@ -102,17 +102,14 @@ class Journal:
         """Whether ``complete`` works."""
         return self._api.has_transactions
 
-    async def complete(self, draft: Draft, change: Write, answer: Answer) -> Entry:
+    async def complete(self, draft: Draft, change: Write, answer: Answer, unless: Selection) -> Entry:
         """Record a new command with its only change and its answer, on disk before this returns: all of it or nothing.
 
         Raises errors.ApiError. If that leaves open what happened, ``open`` finds out.
         """
         index, status = await self._loaded_index(), await self._status(answer, "Succeeded")
-        await self._api.transaction(
-            writes.creation(kinds.RUNTIME_COMMANDS, self._manifest(draft)),
-            change,
-            writes.merge(kinds.RUNTIME_COMMANDS, draft.name, self._namespace, {"status": status}, "status"),
-        )
+        command = writes.creation(kinds.RUNTIME_COMMANDS, {**self._manifest(draft), "status": status})
+        await self._api.transaction(command, change, unless=unless)
         self._cache.put(draft.name, answer)
         return self._add(index, CommandRecord(draft.name, draft.spec, self._elapsed(), "Succeeded", True), answer)
 

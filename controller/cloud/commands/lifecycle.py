@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 from controller import errors
@@ -18,12 +17,14 @@ from controller.cloud.commands.devices import (
     full_name,
     refuse_away,
     refuse_foreign,
+    selection,
     unknown,
 )
 from controller.cloud.contracts.base import DeviceMessage
 from controller.cloud.contracts.runtimes import CreateNewRuntime
 from controller.machinery import writes
 from controller.machinery.client import ApiClient
+from controller.machinery.writes import Write
 from controller.node_api.node import NodeDirectory, Placement
 
 # An unresponsive engine must not delay the answer: the operator checks the name again before creating the container.
@@ -60,12 +61,11 @@ class Lifecycle:
             raise errors.CommandError("this orchestrator is being deleted and accepts no new runtimes")
         name, spec = message.container_name, specs.requested_spec(message)
         answer = {"status": "creating", "container_id": name, "message": f"the runtime {name} is being created"}
-        existing, schedule = await asyncio.gather(self._devices.find(name), self._schedule(spec))
-        if existing is None and (place := schedule.placement) is not None:
-            manifest = partial(self._blueprint.manifest, spec, place)
-            if await call.complete(lambda: writes.creation(kinds.RUNTIMES, manifest(call.annotations)), answer):
-                return answer
+        schedule = await self._schedule(spec)
+        if schedule.placement is not None and await self._create_new(spec, schedule.placement, call, answer):
+            return answer
         await call.begin()
+        existing = await self._devices.find(name)
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
             await self._wait_until_deleted(existing, call)
             # Chosen again, because the nodes may have changed during the wait.
@@ -92,6 +92,14 @@ class Lifecycle:
             # The uid protects a Runtime that was created under this name since it was read.
             await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
+
+    async def _create_new(self, spec: dict[str, Any], place: Placement, call: Call, answer: Answer) -> bool:
+        """Create the first Runtime of a device together with the record of the command; whether that succeeded."""
+
+        def creation() -> Write:
+            return writes.creation(kinds.RUNTIMES, self._blueprint.manifest(spec, place, call.annotations))
+
+        return await call.complete(creation, answer, unless=selection(spec["deviceId"]))
 
     async def _write(self, spec: dict[str, Any], schedule: Schedule, call: Call) -> None:
         if schedule.placement is None:

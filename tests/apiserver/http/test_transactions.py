@@ -17,7 +17,7 @@ from controller.machinery import kinds as core_kinds
 from controller.machinery import writes
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
-from controller.machinery.writes import Write
+from controller.machinery.writes import Selection, Write
 
 SPEC = {"topic": "stop_device", "deviceId": "plc-1", "sequence": 1}
 
@@ -37,6 +37,11 @@ def runtime(name: str, **spec: Any) -> Write:
     return writes.creation(kinds.RUNTIMES, {"metadata": {"name": name, "namespace": "edge"}, "spec": whole})
 
 
+def of_device(name: str) -> Selection:
+    """The Runtimes of a device."""
+    return writes.selection(kinds.RUNTIMES, f"spec.deviceId={name}")
+
+
 async def names_of(api: ApiClient) -> list[str]:
     """The names of all Runtimes."""
     return [item["metadata"]["name"] for item in await api.list(kinds.RUNTIMES)]
@@ -46,6 +51,33 @@ async def test_a_write_sees_those_before_it(api: ApiClient) -> None:
     status = {"status": {"restartCount": 3}}
     await api.transaction(runtime("plc-1"), writes.merge(kinds.RUNTIMES, "plc-1", "edge", status, "status"))
     assert (await api.get(kinds.RUNTIMES, "plc-1", "edge"))["status"]["restartCount"] == 3
+
+
+async def test_a_created_object_keeps_its_status(api: ApiClient) -> None:
+    creation = runtime("plc-1")
+    await api.transaction(creation._replace(body={**creation.body, "status": {"restartCount": 3}}))
+    assert (await api.get(kinds.RUNTIMES, "plc-1", "edge"))["status"]["restartCount"] == 3
+
+
+async def test_none_takes_effect_if_there_is_an_object_that_must_not_exist(api: ApiClient) -> None:
+    await api.transaction(runtime("plc-1"), unless=of_device("plc-2"))
+    with pytest.raises(errors.AlreadyExistsError, match="plc-1"):
+        await api.transaction(runtime("plc-2"), unless=of_device("plc-1"))
+    assert await names_of(api) == ["plc-1"]
+
+
+@pytest.mark.parametrize(
+    "unless",
+    [
+        pytest.param(Selection("/apis/getedge.me/v1alpha1/runtimes", "spec.image=1"), id="field"),
+        pytest.param(Selection("/apis/getedge.me/v1alpha1/namespaces/edge/runtimes/plc-1", ""), id="no-list"),
+        pytest.param(Selection("/version", ""), id="no-resource"),
+    ],
+)
+async def test_what_must_not_exist_is_a_list(api: ApiClient, unless: Selection) -> None:
+    with pytest.raises(errors.InvalidError):
+        await api.transaction(runtime("plc-1"), unless=unless)
+    assert await names_of(api) == []
 
 
 async def test_a_watch_delivers_each_write(api: ApiClient) -> None:

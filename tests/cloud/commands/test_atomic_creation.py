@@ -10,7 +10,7 @@ import pytest
 from controller import errors, names
 from controller.api import kinds
 from controller.machinery.kinds import Kind
-from controller.machinery.writes import Write
+from controller.machinery.writes import Selection, Write
 from tests.cloud.commands.conftest import create_message
 from tests.support.command_harness import NAMESPACE, CommandHarness
 from tests.support.direct_api import DirectApi
@@ -81,8 +81,8 @@ async def test_if_only_the_response_of_the_write_is_lost_the_runtime_is_created_
 ) -> None:
     transaction = api.transaction
 
-    async def lose(*steps: Write) -> None:
-        await transaction(*steps)
+    async def lose(*steps: Write, unless: Selection | None) -> None:
+        await transaction(*steps, unless=unless)
         raise errors.ApiUnavailableError("timeout")
 
     monkeypatch.setattr(api, "transaction", lose)
@@ -100,6 +100,14 @@ async def test_a_refused_creation_is_recorded_with_its_refusal(harness: CommandH
     assert "already exists with another deviceId" in refused["error"]
     assert [command["status"]["outcome"] for command in commands_of(api)] == ["Failed"]
     assert await harness.dispatch("create_new_runtime", [message]) == refused
+
+
+async def test_a_device_gets_no_second_runtime_under_another_name(harness: CommandHarness, api: DirectApi) -> None:
+    spec = {"deviceId": "plc-1", "image": "registry.test/other", "version": "1"}
+    await api.create(kinds.RUNTIMES, {"metadata": {"name": "by-hand", "namespace": "elsewhere"}, "spec": spec})
+    refused = await harness.dispatch("create_new_runtime", [create_message(harness)])
+    assert "managed by" in refused["error"]
+    assert [name for plural, _, name in api.objects if plural == "runtimes"] == ["by-hand"]
 
 
 async def test_commands_are_numbered_in_the_order_of_their_arrival(harness: CommandHarness, api: DirectApi) -> None:
