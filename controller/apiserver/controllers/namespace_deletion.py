@@ -61,10 +61,11 @@ class NamespaceDeletion:
 
     def _content(self, resource: Resource, name: str) -> list[ResourceRef]:
         if resource is NAMESPACES:
+            # From the definitions: a kind without a served version has objects as well.
+            kinds = (*map(as_stored, self._store.select(DEFINITIONS.key, "")), *self._registry.all())
             # One resource per stored collection: versions, and the two groups of Events, share one.
-            inside = {r.key: r for r in self._registry.all() if r.namespaced}.values()
+            inside = {kind.key: kind for kind in kinds if kind.namespaced}.values()
             return [ref for kind in inside for ref in self._refs(kind, name)]
-        # From the definition: a kind without a served version has objects as well.
         definition = self._store.get(ResourceRef(resource, "", name).key)
         return self._refs(as_stored(definition), "") if definition else []
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from functools import lru_cache
@@ -38,7 +37,7 @@ def faults(value: str, schema: Schema) -> Iterator[Fault]:
     elif (pattern := schema.get("pattern")) and not matches(pattern, value):
         yield Fault("FieldValueInvalid", f"should match '{pattern}'")
     form = schema.get("format", "")
-    if form in FORMATS and not _is(form, value):
+    if not _is(form.replace("-", ""), value):  # as Kubernetes looks it up: date-time is datetime
         yield Fault("FieldValueTypeInvalid", f"must be of type {form}")
 
 
@@ -73,6 +72,9 @@ def compiled(pattern: str) -> Any:
 
 
 def _is(form: str, value: str) -> bool:
+    """Whether the value has this format; an unknown one is ignored, as in Kubernetes."""
+    if form not in FORMATS:
+        return True
     try:
         return FORMATS[form](value) is not None
     except ValueError:
@@ -92,8 +94,14 @@ def _time(value: str) -> datetime | None:
     return datetime.fromisoformat(value.upper()) if _TIME.fullmatch(value) else None
 
 
+def _uuid(version: str, variant: str = "[0-9a-f]") -> Callable[[str], object]:
+    # Python's UUID() also accepts braces, a prefix and dashes in any place.
+    digits = f"[0-9a-f]{{8}}-?[0-9a-f]{{4}}-?{version}[0-9a-f]{{3}}-?{variant}[0-9a-f]{{3}}-?[0-9a-f]{{12}}"
+    return re.compile(digits, re.IGNORECASE).fullmatch
+
+
 FORMATS: dict[str, Callable[[str], object]] = {
-    "date-time": _time,
+    "datetime": _time,
     "date": _date,
     "ipv4": ipaddress.IPv4Address,
     "ipv6": ipaddress.IPv6Address,
@@ -103,5 +111,8 @@ FORMATS: dict[str, Callable[[str], object]] = {
     "email": re.compile(r"[^@\s]+@[^@\s]+").fullmatch,
     "uri": re.compile(r"(/|[A-Za-z][A-Za-z0-9+.-]*:)\S*").fullmatch,
     "duration": re.compile(r"([+-]?\d+(\.\d+)?\s*(ns|us|µs|ms|s|m|h|d|w|[a-z]{3,})\s*)+|0").fullmatch,
-    "uuid": uuid.UUID,
+    "uuid": _uuid("[0-9a-f]"),
+    "uuid3": _uuid("3"),
+    "uuid4": _uuid("4", "[89ab]"),
+    "uuid5": _uuid("5", "[89ab]"),
 }

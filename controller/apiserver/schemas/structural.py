@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from controller.apiserver.bounds import Budget
+from controller.apiserver.equality import identical
 from controller.apiserver.schemas import correlation, strings
 from controller.apiserver.schemas.causes import NO_FIELD, Cause, kind_of, quoted
 from controller.apiserver.schemas.correlation import ABSENT, is_unchanged
@@ -179,10 +180,15 @@ def _type(value: Any, path: str, kind: str) -> Cause:
 
 def _enum(value: Any, schema: Schema, path: str) -> list[Cause]:
     allowed = schema.get("enum")
-    if not allowed or value in allowed:
+    if not allowed or any(_is_same(value, item) for item in allowed):
         return []
     listed = ", ".join(f'"{item}"' for item in allowed)
     return [Cause("FieldValueNotSupported", f"Unsupported value: {quoted(value)}: supported values: {listed}", path)]
+
+
+def _is_same(value: Any, item: Any) -> bool:
+    """Whether a value is one of an enumeration: 1.0 is 1, but true is not."""
+    return identical(value, item) or (_is(value, "number") and _is(item, "number") and value == item)
 
 
 def _string(value: str, schema: Schema, path: str) -> list[Cause]:

@@ -172,6 +172,14 @@ def test_an_embedded_resource_keeps_its_type_and_metadata() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "allowed", "valid"),
+    [(True, 1, False), (1, True, False), (1, 1.0, True), (True, True, True), ([1], [True], False), ([1], [1], True)],
+)
+def test_a_value_of_an_enumeration_has_its_type(value: Any, allowed: Any, valid: bool) -> None:
+    assert (structural.validate(value, {"enum": [allowed]}) == []) == valid
+
+
 @pytest.mark.parametrize("keyword", [{"enum": ["25%", 2]}, {"not": {"enum": ["50%", 3]}}])
 @pytest.mark.parametrize(("value", "valid"), [("25%", True), (2, True), ("50%", False), (3, False)])
 def test_an_integer_or_string_is_validated_by_every_keyword(keyword: dict[str, Any], value: Any, valid: bool) -> None:
@@ -191,7 +199,17 @@ def test_an_integer_or_string_is_validated_by_every_keyword(keyword: dict[str, A
         ("date-time", "20260131T120000Z", False),
         ("date-time", "2026-01-31T12:00Z", False),
         ("date-time", "2026-01-31T25:00:00Z", False),
+        ("datetime", "yesterday", False),
+        ("uuid", "0F0E0D0C-0b0a-1908-7706-050403020100", True),
+        ("uuid", "0f0e0d0c0b0a19087706050403020100", True),
+        ("uuid", "{0f0e0d0c-0b0a-1908-7706-050403020100}", False),
+        ("uuid", "urn:uuid:0f0e0d0c-0b0a-1908-7706-050403020100", False),
+        ("uuid3", "0f0e0d0c-0b0a-3908-7706-050403020100", True),
+        ("uuid4", "0f0e0d0c-0b0a-3908-8706-050403020100", False),
+        ("uuid4", "0f0e0d0c-0b0a-4908-8706-050403020100", True),
+        ("uuid5", "0f0e0d0c-0b0a-5908-7706-050403020100", False),
+        ("semver", "any text", True),
     ],
 )
-def test_dates_have_the_form_of_rfc_3339(form: str, value: str, valid: bool) -> None:
+def test_a_format_is_that_of_kubernetes(form: str, value: str, valid: bool) -> None:
     assert (structural.validate(value, {"type": "string", "format": form}) == []) == valid
