@@ -1,9 +1,9 @@
-"""Runs system programs (iproute2, util-linux) with a timeout and reports their errors in one sentence."""
+"""Runs system programs (ip, mount, umount) with a timeout and reports their errors in one sentence."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from controller import errors
 from controller.api import reasons
@@ -12,8 +12,8 @@ _SECONDS = 10
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-async def run(arguments: Sequence[str], text: str = "", keep: Collection[int] = ()) -> str:
-    """Return the program's output; ``text`` is its input, ``keep`` are file descriptors it inherits.
+async def run(arguments: Sequence[str], text: str = "") -> str:
+    """Return the program's output; ``text`` is its input.
 
     Raises errors.Retry(STEP_FAILED) with the program's error output when it fails.
     """
@@ -23,15 +23,13 @@ async def run(arguments: Sequence[str], text: str = "", keep: Collection[int] = 
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            pass_fds=tuple(keep),
             # A fixed path: the PATH of many users and services lacks the sbin folders, where ip is.
             env={"PATH": _SYSTEM_PATH},
         )
     except FileNotFoundError as error:
-        message = f"{error.filename} is not installed on this host: install iproute2 and util-linux"
+        message = f"{error.filename} is not installed on this host: install iproute2 and mount"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
-    # Messages name the program that failed, not nsenter in front of it.
-    name = next((word for word in arguments if word in ("ip", "mount", "umount")), arguments[0])
+    name = arguments[0]
     output, complaint = await _finished(process, text, name)
     if process.returncode:
         raise errors.Retry(reasons.STEP_FAILED, f"{name} failed: {_one_line(complaint)}")

@@ -23,6 +23,7 @@ from controller.boottime import BOOT_ID
 from controller.container_root import Process
 from controller.network import commands, interfaces, link_plan
 from controller.network.interfaces import HostInterface
+from controller.network.link_changes import Rename, SetState
 from controller.network.netns import Namespace
 from controller.network.snapshot import Link
 
@@ -261,9 +262,9 @@ async def _settle(namespace: Namespace, passthrough: Passthrough) -> None:
         # An altname occupies a name as well: the kernel refuses to give it to another link.
         taken = {name for other in links for name in (other.name, *other.alternative_names)}
         name = passthrough.name if passthrough.name not in taken else f"{passthrough.name[:_LONGEST_NAME]}{_SUFFIX}"
-        await namespace.apply([("link", "set", "dev", link.name, "name", name), ("link", "set", "dev", name, "up")])
+        await namespace.apply([Rename(link.name, name), SetState(name, up=True)])
     elif not link.up:
-        await namespace.apply([("link", "set", "dev", link.name, "up")])
+        await namespace.apply([SetState(link.name, up=True)])
 
 
 def _find(links: Sequence[Link], passthrough: Passthrough) -> Link | None:

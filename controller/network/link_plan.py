@@ -1,4 +1,4 @@
-"""Finds drift in a runtime's links and plans the commands that repair it while the runtime runs.
+"""Finds drift in a runtime's links and plans the changes that repair it while the runtime runs.
 
 Pure: works on a snapshot of the network namespace and the desired links. A link is identified by its MAC address,
 because engines assign different names at every start. A link is only taken down if it cannot be repaired otherwise.
@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Interface
 
+from controller.network.address_changes import DeleteAddress, DeleteDefaultRoute, SetAddress, SetDefaultRoute
 from controller.network.desired_interface import DesiredInterface
-from controller.network.netns import Command
+from controller.network.link_changes import AddAltname, Change, Delete, DeleteAltname, Rename, SetState
 from controller.network.snapshot import Link, Snapshot
 
 # With eight digits exactly the 15 characters that the kernel allows (IFNAMSIZ).
@@ -77,8 +78,8 @@ def missing(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Desi
     return [link for link in wanted if snapshot.by_mac(link.mac_address) is None]
 
 
-def surplus(snapshot: Snapshot, wanted: Sequence[DesiredInterface], held_macs: Collection[str]) -> list[Command]:
-    """Return the commands that remove macvlan links which are neither wanted there nor owned by the engine."""
+def surplus(snapshot: Snapshot, wanted: Sequence[DesiredInterface], held_macs: Collection[str]) -> list[Delete]:
+    """Return the changes that remove macvlan links which are neither wanted there nor owned by the engine."""
     desired_links = {link.mac_address: link for link in wanted}
     held = {mac.lower() for mac in held_macs}
     ours = [link for link in snapshot.links if link.kind == "macvlan" and link.mac_address not in held]
@@ -87,7 +88,7 @@ def surplus(snapshot: Snapshot, wanted: Sequence[DesiredInterface], held_macs: C
         for link in ours
         if (desired := desired_links.get(link.mac_address)) is None or _is_elsewhere(desired, link)
     ]
-    return [("link", "delete", "dev", link.name) for link in gone]
+    return [Delete(link.name) for link in gone]
 
 
 def _is_elsewhere(wanted: DesiredInterface, link: Link) -> bool:
@@ -106,8 +107,8 @@ def temporary_name(mac_address: str) -> str:
     return f"{_TEMPORARY}{mac_address.replace(':', '')[-8:]}"
 
 
-def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: bool = True) -> list[Command]:
-    """Return the commands that give every link its wanted name; a foreign link with that name gets a free one.
+def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: bool = True) -> list[Change]:
+    """Return the changes that give every link its wanted name; a foreign link with that name gets a free one.
 
     Kernels before 6.2 rename a link only while it is down: ``live=False`` takes it down for that moment.
     """
@@ -115,7 +116,10 @@ def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: boo
     targets = {link.name for link in wanted}
     # An altname is a name, too: the kernel would refuse the renames below.
     cleared = [
-        _forget(link.name, alias) for link in snapshot.links for alias in link.alternative_names if alias in targets
+        DeleteAltname(link.name, alias)
+        for link in snapshot.links
+        for alias in link.alternative_names
+        if alias in targets
     ]
     ours = {link.mac_address: link for desired in wanted if (link := snapshot.by_mac(desired.mac_address))}
     foreign_links = [link for link in snapshot.links if link.name in targets and link.mac_address not in ours]
@@ -131,11 +135,11 @@ def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: boo
         if link.name != passing:
             aside.append(_rename(link.name, passing, live=live))
         into_place.append(_rename(passing, desired.name, live=live))
-    return cleared + [command for group in (*aside, *into_place) for command in group]
+    return [*cleared, *(change for group in (*aside, *into_place) for change in group)]
 
 
-def engine_names(before: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Command]:
-    """Return the commands that keep the engine's name of a renamed link as an altname (kernel 5.5, ip-link(8)).
+def engine_names(before: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Change]:
+    """Return the changes that keep the engine's name of a renamed link as an altname (kernel 5.5, ip-link(8)).
 
     The engine looks its links up by name to remove them when the runtime ends. A link it does not find keeps its MAC
     address in use for a moment, and the next start may fail.
@@ -143,63 +147,50 @@ def engine_names(before: Snapshot, wanted: Sequence[DesiredInterface]) -> list[C
     taken = {link.name for link in wanted}
     found = [(desired, link) for desired in wanted if (link := before.by_mac(desired.mac_address))]
     renamed = [(desired, link) for desired, link in found if desired.name != link.name and link.name not in taken]
-    return [
-        ("link", "property", "add", "dev", desired.name, "altname", link.name)
-        for desired, link in renamed
-        if _ENGINE_NAME.fullmatch(link.name)
-    ]
+    return [AddAltname(desired.name, link.name) for desired, link in renamed if _ENGINE_NAME.fullmatch(link.name)]
 
 
-def _forget(name: str, alias: str) -> Command:
-    return ("link", "property", "del", "dev", name, "altname", alias)
-
-
-def _rename(old: str, new: str, *, live: bool) -> list[Command]:
-    rename: Command = ("link", "set", "dev", old, "name", new)
+def _rename(old: str, new: str, *, live: bool) -> list[Change]:
+    rename = Rename(old, new)
     if live:
         return [rename]
     # Going down drops the link's routes; addressing() sets them afterwards.
-    return [("link", "set", "dev", old, "down"), rename, ("link", "set", "dev", new, "up")]
+    return [SetState(old, up=False), rename, SetState(new, up=True)]
 
 
 def _free_names(taken: Collection[str]) -> Iterator[str]:
     return (name for number in range(1000) if (name := f"internal{number}") not in taken)
 
 
-def addressing(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Command]:
-    """Return the commands for addresses, state and default route of links that already have their names."""
-    commands: list[Command] = []
+def addressing(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Change]:
+    """Return the changes for addresses, state and default route of links that already have their names."""
+    changes: list[Change] = []
     for desired in wanted:
         if link := snapshot.by_mac(desired.mac_address):
-            commands += _addresses(desired, link)
+            changes += _addresses(desired, link)
     if _route_pends(snapshot, wanted):
-        return commands
+        return changes
     route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
     # The kernel drops a route with its address or when its link goes down, so the wanted route is set last.
-    needed = route and (commands or route not in snapshot.default_routes)
-    return [*_surplus_routes(snapshot, route), *commands, *([_route(*route)] if route and needed else [])]
+    needed = route and (changes or route not in snapshot.default_routes)
+    last = [SetDefaultRoute(route[1], route[0])] if route and needed else []
+    return [*_surplus_routes(snapshot, route), *changes, *last]
 
 
-def _addresses(wanted: DesiredInterface, link: Link) -> list[Command]:
-    commands: list[Command] = []
+def _addresses(wanted: DesiredInterface, link: Link) -> list[Change]:
+    changes: list[Change] = []
     if not wanted.pending:
         gone = [address for address in link.addresses if address != wanted.address]
-        commands += [("address", "delete", str(address), "dev", wanted.name) for address in gone]
+        changes += [DeleteAddress(wanted.name, address) for address in gone]
         # The kernel removes a secondary address with its primary one: set the wanted one again.
         if wanted.address and (gone or wanted.address not in link.addresses):
-            commands.append(("address", "replace", str(wanted.address), "broadcast", "+", "dev", wanted.name))
+            changes.append(SetAddress(wanted.name, wanted.address))
     if not link.up:
-        commands.append(("link", "set", "dev", wanted.name, "up"))
-    return commands
+        changes.append(SetState(wanted.name, up=True))
+    return changes
 
 
-def _surplus_routes(snapshot: Snapshot, route: tuple[str, str] | None) -> list[Command]:
-    """Return the commands that remove other default routes, such as the engine's over another network."""
+def _surplus_routes(snapshot: Snapshot, route: tuple[str, str] | None) -> list[DeleteDefaultRoute]:
+    """Return the changes that remove other default routes, such as the engine's over another network."""
     others = [(gateway, link) for gateway, link in snapshot.default_routes if (gateway, link) != route]
-    return [
-        ("route", "delete", "default", *(("via", gateway) if gateway else ()), "dev", link) for gateway, link in others
-    ]
-
-
-def _route(gateway: str, link: str) -> Command:
-    return ("route", "replace", "default", "via", gateway, "dev", link)
+    return [DeleteDefaultRoute(link, gateway) for gateway, link in others]

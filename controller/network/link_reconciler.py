@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import Collection, Sequence
 
 from controller import errors
 from controller.container_root import Process
 from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
+from controller.network.link_changes import Delete
 from controller.network.netns import Namespace
 from controller.network.snapshot import Snapshot
 
@@ -26,7 +28,7 @@ async def reconcile_links(
     """Make the links in the container's namespace match ``wanted``; return a description of the drift.
 
     ``held_macs`` are the links that the engine created. The parents of all wanted links must exist.
-    Raises errors.Retry(STEP_FAILED) with the error output of ``ip``.
+    Raises errors.Retry(STEP_FAILED) with the kernel's error.
     """
     async with Namespace(process) as namespace:
         snapshot = await namespace.snapshot()
@@ -45,14 +47,14 @@ async def reconcile_links(
             snapshot = await namespace.snapshot()
         await _rename(namespace, snapshot, wanted)
         await _give_addresses(namespace, wanted)
-        return [*faults.values(), *(f"{command[-1]} is not wanted" for command in surplus)]
+        return [*faults.values(), *(f"{change.link} is not wanted" for change in surplus)]
 
 
 async def remove_link(process: Process, mac_address: str) -> None:
     """Remove the macvlan link with this MAC address, if it exists."""
     async with Namespace(process) as namespace:
         if link := (await namespace.snapshot()).by_mac(mac_address):
-            await namespace.apply([("link", "delete", "dev", link.name)])
+            await namespace.apply([Delete(link.name)])
 
 
 async def _give_addresses(namespace: Namespace, wanted: Sequence[DesiredInterface]) -> None:
@@ -62,11 +64,15 @@ async def _give_addresses(namespace: Namespace, wanted: Sequence[DesiredInterfac
             await namespace.apply(link_plan.addressing(await namespace.snapshot(), wanted))
         except errors.Retry as error:
             # A macvlan link cannot come up while another one on its parent has the same MAC address.
-            if "already in use" not in str(error) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
+            if not _is_in_use(error) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
                 raise
         else:
             return
         await asyncio.sleep(_LINGERING_LINK_SECONDS)
+
+
+def _is_in_use(error: errors.Retry) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
 
 
 async def _rename(namespace: Namespace, before: Snapshot, wanted: Sequence[DesiredInterface]) -> None:

@@ -1,4 +1,4 @@
-"""Links, addresses and routes inside a container's network namespace, changed with iproute2.
+"""Links, addresses and routes inside a container's network namespace.
 
 The namespace is opened once and held by its file descriptor, so that a reused process id cannot lead to another
 namespace. Our own namespace (the host's) is refused. Decisions are made in link_plan.py.
@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import socket
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from controller import errors
 from controller.api import reasons
 from controller.container_root import Process
-from controller.network import commands, setns, snapshot
+from controller.network import link_changes, rtnetlink, setns, snapshot
+from controller.network.link_changes import AddMacvlan, Change, MoveIn, MoveOut
 from controller.network.snapshot import Snapshot
 
-_IP = ("ip", "-batch", "-")
-_SNAPSHOT_SECONDS = 10.0
+T = TypeVar("T")
 
-Command = tuple[str, ...]
-"""Arguments of one ``ip`` command; none contains a space or a line break."""
+_SECONDS = 10.0
 
 
 class Namespace:
@@ -46,41 +48,51 @@ class Namespace:
 
     async def snapshot(self) -> Snapshot:
         """Return the links with their IPv4 addresses, and the default routes. Raises errors.Retry(STEP_FAILED)."""
-        try:
-            return await setns.run_inside(self._descriptor, snapshot.take, _SNAPSHOT_SECONDS)
-        except OSError as error:  # a TimeoutError is one
-            message = f"Cannot read the network of {_shown(self._where)}: {error.strerror or 'the kernel is busy'}"
-            raise errors.Retry(reasons.STEP_FAILED, message) from error
+        return await self._run("read", snapshot.take)
 
-    async def apply(self, commands: Sequence[Command]) -> None:
-        """Run the commands inside in order, stopping at the first failure."""
-        if commands:
-            await self._ip("".join(f"{' '.join(command)}\n" for command in commands), inside=True)
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Make the changes inside in order, up to the first failure. Raises errors.Retry(STEP_FAILED)."""
+        if changes:
+            await self._change(changes, rtnetlink.connect)
 
     async def add_macvlan(self, name: str, parent: str, mac_address: str) -> None:
         """Create a macvlan link on the host's ``parent``, directly in this namespace."""
         # Created inside at once: a crash between creation and move would leave it on the host.
-        where = f"link add name {name} link {parent} netns {self._path} address {mac_address}"
-        await self._ip(f"{where} type macvlan mode bridge\n", inside=False)
+        await self._change_host(AddMacvlan(parent, name, mac_address))
 
     async def move_in(self, name: str, temporary: str) -> None:
         """Move a host link into this namespace under the free name ``temporary``; it is down afterwards."""
-        # One command: a move under its own name fails if the engine uses that name inside.
-        await self._ip(f"link set dev {name} netns {self._path} name {temporary}\n", inside=False)
+        # One request: a move under its own name fails if the engine uses that name inside.
+        await self._change_host(MoveIn(name, temporary))
 
     async def move_out(self, name: str, new_name: str) -> None:
         """Move a link from here to the host under this name; it is down afterwards."""
-        # nsenter changes only the network namespace, so /proc still shows our process, and with it the host's network.
-        await self._ip(f"link set dev {name} netns /proc/{os.getpid()}/ns/net name {new_name}\n", inside=True)
+        await self.apply([MoveOut(name, new_name)])
 
-    @property
-    def _path(self) -> str:
-        return f"/proc/self/fd/{self._descriptor}"
+    async def _change_host(self, change: Change) -> None:
+        # Opened on the host, to which it belongs for good; the change is made inside, where the kernel puts the link.
+        kernel = await asyncio.to_thread(rtnetlink.connect)
+        await self._change([change], lambda: kernel)
 
-    async def _ip(self, batch: str, *, inside: bool) -> None:
-        enter = ["nsenter", f"--net={self._path}"] if inside else []
-        # The programs open the path in their own process, so they must inherit the descriptor.
-        await commands.run([*enter, *_IP], batch, [self._descriptor])
+    async def _change(self, changes: Sequence[Change], connect: Callable[[], socket.socket]) -> None:
+        given_up = threading.Event()
+
+        def change() -> None:
+            with connect() as kernel:
+                link_changes.apply(kernel, changes, given_up.is_set)
+
+        try:
+            await self._run("change", change)
+        finally:
+            # The timeout only ends our waiting: the thread would go on and change links behind our back.
+            given_up.set()
+
+    async def _run(self, what: str, work: Callable[[], T]) -> T:
+        try:
+            return await setns.run_inside(self._descriptor, work, _SECONDS)
+        except OSError as error:  # a TimeoutError is one
+            message = f"Cannot {what} the network of {_shown(self._where)}: {error.strerror or 'the kernel is busy'}"
+            raise errors.Retry(reasons.STEP_FAILED, message) from error
 
 
 def _open(where: Process | Path) -> int:

@@ -1,4 +1,4 @@
-"""Reads tables of the kernel's network configuration over a netlink socket (netlink(7), rtnetlink(7)).
+"""Reads and changes the kernel's network configuration over a netlink socket (netlink(7), rtnetlink(7)).
 
 Takes a tenth of a millisecond, where a program takes several and a fork of this process. But the kernel may hold its
 lock of all interfaces for seconds while it removes a namespace: call it in a thread.
@@ -7,24 +7,24 @@ lock of all interfaces for seconds while it removes a namespace: call it in a th
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-GET_LINK, GET_ADDRESS, GET_ROUTE = 18, 22, 26
+from controller.network.netlink_attributes import Attributes, aligned, attributes
 
-_REQUEST, _DUMP, _INTERRUPTED = 0x1, 0x300, 0x10  # flags
+_REQUEST, _ACKNOWLEDGE, _DUMP, _INTERRUPTED, _EXPLAINED = 0x1, 0x4, 0x300, 0x10, 0x200  # flags
 _ERROR, _DONE = 2, 3  # types of messages
 _KERNEL = 0  # the kernel's port id
-_HEADER, _ATTRIBUTE, _ERRNO = struct.Struct("=IHHII"), struct.Struct("=HH"), struct.Struct("=i")
-_TYPE = 0x3FFF  # the type of an attribute without its flags
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK, _EXPLANATION = 270, 10, 11, 1  # linux/netlink.h
+_SIOCGIFINDEX, _IFREQ = 0x8933, struct.Struct("=16si20x")  # netdevice(7)
+_HEADER, _ERRNO = struct.Struct("=IHHII"), struct.Struct("=i")
 # Until no change comes between the first and the last message: a namespace at its start changes several times.
 _ATTEMPTS = 10
 _RECEIVE_BYTES = 64 * 1024  # larger than any message of a dump
-
-Attributes = dict[int, bytes]
 
 
 class Entry(NamedTuple):
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One message without its header."""
+    """One message: its type, its flags, and its body, which is a fixed header with attributes."""
 
     kind: int
     flags: int
@@ -48,18 +48,26 @@ def connect() -> socket.socket:
     try:
         # Then nobody else can send to it: in a container's namespace, a program in the container could flood it.
         kernel.connect((_KERNEL, 0))
+        # The kernel explains its errors, and does not repeat the request in front of the explanation.
+        for option in (_CAP_ACK, _EXT_ACK):
+            kernel.setsockopt(_SOL_NETLINK, option, 1)
     except OSError:
         kernel.close()
         raise
     return kernel
 
 
+def index(kernel: socket.socket, name: str) -> int:
+    """Return the ifindex of a link in the socket's network namespace. Raises OSError when there is none."""
+    found: int = _IFREQ.unpack(fcntl.ioctl(kernel, _SIOCGIFINDEX, _IFREQ.pack(name.encode(), 0)))[1]
+    return found
+
+
 def table(kernel: socket.socket, kind: int, header: struct.Struct, family: int = 0) -> list[Entry]:
     """Return all entries of a table; ``header`` is the layout of its messages. Raises OSError."""
     for _ in range(_ATTEMPTS):
-        body = bytes([family]).ljust(header.size, b"\0")
-        kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, 0, 0) + body)
-        messages = list(_dump(kernel))
+        _send(kernel, Message(kind, _DUMP, bytes([family]).ljust(header.size, b"\0")))
+        messages = list(_answer(kernel))
         # Any of them may say so, also the last one, which is no entry.
         if not any(flags & _INTERRUPTED for _, flags, _ in messages):
             entries = [body for kind, _, body in messages if kind != _DONE]
@@ -67,28 +75,24 @@ def table(kernel: socket.socket, kind: int, header: struct.Struct, family: int =
     raise OSError(errno.EBUSY, "the network configuration keeps changing")
 
 
-def attributes(data: bytes) -> Attributes:
-    """Return the attributes in ``data`` by type."""
-    return dict(attribute_list(data))
+def change(kernel: socket.socket, request: Message) -> None:
+    """Have the kernel make a change. Raises OSError with the kernel's explanation."""
+    _send(kernel, request._replace(flags=request.flags | _ACKNOWLEDGE))
+    for _ in _answer(kernel):
+        pass
 
 
-def attribute_list(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield type and value of each attribute, some of which may have the same type."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _TYPE, data[at + _ATTRIBUTE.size : at + length]
-        at += _aligned(length)
+def _send(kernel: socket.socket, request: Message) -> None:
+    length = _HEADER.size + len(request.body)
+    kernel.send(_HEADER.pack(length, request.kind, request.flags | _REQUEST, 0, 0) + request.body)
 
 
-def _dump(kernel: socket.socket) -> Iterator[Message]:
-    """Yield each message of a dump, up to and including its last one. Raises OSError if the dump failed."""
-    while True:  # until the kernel says that the dump is done
+def _answer(kernel: socket.socket) -> Iterator[Message]:
+    """Yield each message of an answer, up to and including its last one. Raises OSError if the request failed."""
+    while True:  # until the kernel says that it is done
         for message in _messages(_received(kernel)):
             if message.kind in (_ERROR, _DONE):
-                _check(message.body)
+                _check(message)
                 yield message
                 return
             yield message
@@ -107,14 +111,18 @@ def _messages(data: bytes) -> Iterator[Message]:
     while at < len(data):
         length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
         yield Message(kind, flags, data[at + _HEADER.size : at + length])
-        at += _aligned(length)
+        at += aligned(length)
 
 
-def _check(body: bytes) -> None:
-    """Raise OSError if the last message of a dump has an error."""
-    if len(body) >= _ERRNO.size and (number := -_ERRNO.unpack_from(body)[0]) > 0:
-        raise OSError(number, os.strerror(number))
+def _check(last: Message) -> None:
+    """Raise OSError if the last message of an answer has an error."""
+    if len(last.body) >= _ERRNO.size and (number := -_ERRNO.unpack_from(last.body)[0]) > 0:
+        explanation = _explanation(last)
+        raise OSError(number, f"{os.strerror(number)} ({explanation})" if explanation else os.strerror(number))
 
 
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+def _explanation(last: Message) -> str:
+    """Return the kernel's own words, "" for none; they follow the header of the request."""
+    explained = last.kind == _ERROR and last.flags & _EXPLAINED
+    found = attributes(last.body[_ERRNO.size + _HEADER.size :]) if explained else {}
+    return found.get(_EXPLANATION, b"").rstrip(b"\0").decode(errors="replace")

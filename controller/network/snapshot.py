@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import socket
-import struct
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface
 
-from controller.network import rtnetlink
-from controller.network.rtnetlink import Attributes, Entry
-
-# linux/rtnetlink.h, linux/if_link.h and linux/if_addr.h: the headers of the messages, and types of their attributes.
-_LINK_HEADER, _ADDRESS_HEADER, _ROUTE_HEADER = struct.Struct("=BxHiII"), struct.Struct("=BBBBi"), struct.Struct("=8BI")
-_LINK_MAC, _LINK_NAME, _LINK_LOWER, _LINK_INFO, _LINK_LOWER_NAMESPACE, _LINK_PROPERTIES = 1, 3, 5, 18, 37, 52
-_INFO_KIND, _PROPERTY_ALTNAME = 1, 53
-_ADDRESS_LOCAL = 2
-_ROUTE_LINK, _ROUTE_GATEWAY = 4, 5
-_MAIN_TABLE = 254
-_IFF_UP = 0x1
+from controller.network import netlink_attributes, rtnetlink
+from controller.network import rtnetlink_types as types
+from controller.network.netlink_attributes import Attributes
+from controller.network.rtnetlink import Entry
 
 
 @dataclass(frozen=True)
@@ -51,15 +43,17 @@ class Snapshot:
 def take() -> Snapshot:
     """Return the links except lo, and the default routes, of this thread's network namespace. Raises OSError."""
     with rtnetlink.connect() as kernel:
-        links = dict(map(_link, rtnetlink.table(kernel, rtnetlink.GET_LINK, _LINK_HEADER)))
-        found = rtnetlink.table(kernel, rtnetlink.GET_ADDRESS, _ADDRESS_HEADER, socket.AF_INET)
-        routes = rtnetlink.table(kernel, rtnetlink.GET_ROUTE, _ROUTE_HEADER, socket.AF_INET)
+        links = dict(map(_link, rtnetlink.table(kernel, types.GET_LINK, types.LINK_HEADER)))
+        found = rtnetlink.table(kernel, types.GET_ADDRESS, types.ADDRESS_HEADER, socket.AF_INET)
+        routes = rtnetlink.table(kernel, types.GET_ROUTE, types.ROUTE_HEADER, socket.AF_INET)
     addresses: defaultdict[int, list[IPv4Interface]] = defaultdict(list)
     for (_, prefix_length, _, _, index), attributes in found:
-        if local := attributes.get(_ADDRESS_LOCAL):
+        if local := attributes.get(types.ADDRESS_LOCAL):
             addresses[index].append(IPv4Interface((IPv4Address(local), prefix_length)))
     complete = (replace(link, addresses=tuple(addresses[index])) for index, link in links.items() if link.name != "lo")
-    defaults = ((_gateway(route), _number(route.attributes, _ROUTE_LINK)) for route in routes if _is_default(route))
+    defaults = (
+        (_gateway(route), _number(route.attributes, types.ROUTE_LINK)) for route in routes if _is_default(route)
+    )
     return Snapshot(
         tuple(complete), tuple((gateway, links[index].name) for gateway, index in defaults if index in links)
     )
@@ -69,27 +63,27 @@ def _link(entry: Entry) -> tuple[int, Link]:
     """Return a link's index, and the link without its addresses."""
     _, _, index, flags, _ = entry.fields
     found = entry.attributes
-    properties = rtnetlink.attribute_list(found.get(_LINK_PROPERTIES, b""))
+    properties = netlink_attributes.attribute_list(found.get(types.LINK_PROPERTIES, b""))
     # Without the id of its namespace, the lower link is one of this namespace: its index says nothing about the host.
-    lower = _number(found, _LINK_LOWER) if _LINK_LOWER_NAMESPACE in found else 0
+    lower = _number(found, types.LINK_LOWER) if types.LINK_LOWER_NAMESPACE in found else 0
     return index, Link(
-        name=_text(found[_LINK_NAME]),
-        mac_address=found.get(_LINK_MAC, b"").hex(":"),
-        kind=_text(rtnetlink.attributes(found.get(_LINK_INFO, b"")).get(_INFO_KIND, b"")),
-        up=bool(flags & _IFF_UP),
+        name=_text(found[types.LINK_NAME]),
+        mac_address=found.get(types.LINK_MAC, b"").hex(":"),
+        kind=_text(netlink_attributes.attributes(found.get(types.LINK_INFO, b"")).get(types.INFO_KIND, b"")),
+        up=bool(flags & types.LINK_UP),
         parent_index=lower,
-        alternative_names=tuple(_text(value) for kind, value in properties if kind == _PROPERTY_ALTNAME),
+        alternative_names=tuple(_text(value) for kind, value in properties if kind == types.PROPERTY_ALTNAME),
     )
 
 
 def _is_default(route: Entry) -> bool:
     """Return whether the route is a default one of the main table."""
     _, destination_length, _, _, table, *_ = route.fields
-    return destination_length == 0 and table == _MAIN_TABLE
+    return destination_length == 0 and table == types.MAIN_TABLE
 
 
 def _gateway(route: Entry) -> str:
-    gateway = route.attributes.get(_ROUTE_GATEWAY)
+    gateway = route.attributes.get(types.ROUTE_GATEWAY)
     return str(IPv4Address(gateway)) if gateway else ""
 
 

@@ -9,7 +9,7 @@ import pytest
 from controller.api import runtimes
 from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
-from controller.network.netns import Command
+from controller.network.link_changes import AddAltname, Change, Delete, DeleteAltname, Rename, SetState
 from controller.network.snapshot import Link, Snapshot
 
 A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
@@ -80,14 +80,13 @@ def test_faults_are_named(
     assert link_plan.faults(snapshot, links) == expected
 
 
-def names_after(commands: list[Command], before: dict[str, str]) -> dict[str, str]:
+def names_after(changes: list[Change], before: dict[str, str]) -> dict[str, str]:
     """Apply the renames and return names by MAC address; fails where the kernel would."""
     names = {name: mac for mac, name in before.items()}
-    for command in commands:
-        if "name" in command:
-            old, new = command[3], command[5]
-            assert new not in names, f"{new} is taken"
-            names[new] = names.pop(old)
+    for change in changes:
+        if isinstance(change, Rename):
+            assert change.name not in names, f"{change.name} is taken"
+            names[change.name] = names.pop(change.link)
     return {mac: name for name, mac in names.items()}
 
 
@@ -107,11 +106,11 @@ def test_every_link_gets_its_name(_case: str, before: dict[str, str], after: dic
     kinds = {mac: "macvlan" if mac in after else "veth" for mac in before}
     snapshot = Snapshot(tuple(link(name, mac, kind=kinds[mac]) for mac, name in before.items()))
 
-    commands = link_plan.renames(snapshot, [wanted(name, mac) for mac, name in after.items()], live=live)
+    changes = link_plan.renames(snapshot, [wanted(name, mac) for mac, name in after.items()], live=live)
 
-    assert names_after(commands, before).items() >= after.items()
-    assert all(len(name) <= 15 for name in names_after(commands, before).values())
-    assert any("down" in command for command in commands) == (bool(commands) and not live)
+    assert names_after(changes, before).items() >= after.items()
+    assert all(len(name) <= 15 for name in names_after(changes, before).values())
+    assert any(isinstance(change, SetState) for change in changes) == (bool(changes) and not live)
 
 
 def test_the_engines_name_is_kept_as_an_altname() -> None:
@@ -119,35 +118,35 @@ def test_the_engines_name_is_kept_as_an_altname() -> None:
     links = [wanted("lan0", A), wanted("cell", B), wanted("eth0", C)]
 
     # eth0 is now the name of another link, and "plant" is not an engine's name.
-    assert link_plan.engine_names(snapshot, links) == [("link", "property", "add", "dev", "eth0", "altname", "eth2")]
+    assert link_plan.engine_names(snapshot, links) == [AddAltname("eth0", "eth2")]
 
 
 def test_an_altname_is_removed_if_a_link_needs_the_name() -> None:
     snapshot = Snapshot((Link("lan0", A, "macvlan", True, (), 0, ("eth0",)), link("eth1", B)))
 
-    commands = link_plan.renames(snapshot, [wanted("lan0", A), wanted("eth0", B)])
+    changes = link_plan.renames(snapshot, [wanted("lan0", A), wanted("eth0", B)])
 
-    assert commands[0] == ("link", "property", "del", "dev", "lan0", "altname", "eth0")
+    assert changes[0] == DeleteAltname("lan0", "eth0")
 
 
 def test_an_unwanted_link_is_removed_unless_the_engine_owns_it() -> None:
     snapshot = Snapshot((link("a", A), link("b", B), link("c", C), link("own", "02:00:00:00:00:0d", kind="veth")))
 
-    assert link_plan.surplus(snapshot, [wanted("a", A)], [B.upper()]) == [("link", "delete", "dev", "c")]
+    assert link_plan.surplus(snapshot, [wanted("a", A)], [B.upper()]) == [Delete("c")]
 
 
 def test_a_link_on_another_parent_is_recreated() -> None:
     snapshot = Snapshot((link("a", A, parent=3),))
 
-    assert link_plan.surplus(snapshot, [wanted("a", A, parent=7)], []) == [("link", "delete", "dev", "a")]
+    assert link_plan.surplus(snapshot, [wanted("a", A, parent=7)], []) == [Delete("a")]
 
 
 def test_a_changed_address_is_set_again_with_its_route() -> None:
     snapshot = Snapshot((link("lan0", A, "10.0.0.3/24"),), (("10.0.0.1", "lan0"),))
 
-    commands = link_plan.addressing(snapshot, [wanted("lan0", A, gateway="10.0.0.1")])
+    changes = link_plan.addressing(snapshot, [wanted("lan0", A, gateway="10.0.0.1")])
 
-    assert [" ".join(command) for command in commands] == [
+    assert [str(change) for change in changes] == [
         "address delete 10.0.0.3/24 dev lan0",
         "address replace 10.0.0.2/24 broadcast + dev lan0",
         "route replace default via 10.0.0.1 dev lan0",

@@ -6,14 +6,15 @@ import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
 from controller import errors
 from controller.api import runtimes
 from controller.container_root import Process
-from controller.network import commands, link_plan, link_reconciler
+from controller.network import link_plan, link_reconciler
 from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Namespace
 from controller.network.snapshot import Snapshot
@@ -145,36 +146,15 @@ async def test_a_process_that_is_gone_is_reported() -> None:
         await link_reconciler.reconcile_links(bare(2**22 + 1), [], [])
 
 
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The inputs of all runs of ``ip``."""
-    texts, run_ip = [], commands.run
-
-    async def counted(arguments: Sequence[str], text: str = "", keep: Collection[int] = ()) -> str:
-        texts.append(text)
-        return await run_ip(arguments, text, keep)
-
-    monkeypatch.setattr(commands, "run", counted)
-    return texts
-
-
-async def test_a_link_of_the_engine_costs_two_runs_of_ip(lan: Lan, container: Process, runs: list[str]) -> None:
+async def test_a_link_of_the_engine_keeps_the_engines_name_as_an_altname(lan: Lan, container: Process) -> None:
     wanted = desired(lan, 10, "plant")
     async with Namespace(container) as namespace:
         await namespace.add_macvlan("eth0", lan.parent, wanted.mac_address)
-    runs.clear()
 
     assert await link_reconciler.reconcile_links(container, [wanted], [wanted.mac_address])
 
-    assert len(runs) == 2, runs  # rename, address
     (link,) = (await snapshot_of(container)).links
     assert (link.name, link.alternative_names) == ("plant", ("eth0",))
-
-
-async def test_a_missing_link_costs_two_runs_of_ip(lan: Lan, container: Process, runs: list[str]) -> None:
-    assert await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant", lan.gateway)], [])
-
-    assert len(runs) == 2, runs  # create, address
 
 
 async def test_a_missing_link_gets_its_name_from_the_link_that_has_it(lan: Lan, container: Process) -> None:
@@ -184,3 +164,12 @@ async def test_a_missing_link_gets_its_name_from_the_link_that_has_it(lan: Lan, 
     await link_reconciler.reconcile_links(container, wanted, [])
 
     assert link_plan.faults(await snapshot_of(container), wanted) == {}
+
+
+async def test_a_repair_starts_no_program(lan: Lan, container: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+
+    assert await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant", lan.gateway)], [])

@@ -16,7 +16,8 @@ from typing import NoReturn, cast
 import pytest
 
 from controller import errors
-from controller.network import commands, rtnetlink, setns
+from controller.network import netlink_attributes, rtnetlink, setns
+from controller.network import rtnetlink_types as types
 from controller.network.netns import Namespace
 from tests.support import ownership
 from tests.support.command import run
@@ -134,7 +135,6 @@ async def test_no_program_is_started(name: str, monkeypatch: pytest.MonkeyPatch)
     async def refuse(*_: object) -> NoReturn:
         raise AssertionError("a program was started")
 
-    monkeypatch.setattr(commands, "run", refuse)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
 
     async with Namespace(mount(name)) as namespace:
@@ -149,7 +149,7 @@ async def test_a_kernel_that_does_not_answer_is_given_up(name: str, monkeypatch:
         loop.call_soon_threadsafe(entered.set)
         asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
 
-    monkeypatch.setattr("controller.network.netns._SNAPSHOT_SECONDS", 0.05)
+    monkeypatch.setattr("controller.network.netns._SECONDS", 0.05)
     monkeypatch.setattr("controller.network.snapshot.take", hang)
     async with Namespace(mount(name)) as namespace:
         with pytest.raises(errors.Retry, match=f"Cannot read the network of {mount(name)}: the kernel is busy"):
@@ -170,7 +170,7 @@ def test_a_dump_that_ends_with_an_error_is_no_empty_table() -> None:
     with rtnetlink.connect() as kernel:
         kernel.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)  # then the kernel refuses a short header
         with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
-            rtnetlink.table(kernel, rtnetlink.GET_LINK, struct.Struct("=B3x"))
+            rtnetlink.table(kernel, types.GET_LINK, struct.Struct("=B3x"))
 
 
 def test_a_program_in_the_container_cannot_send_to_the_socket() -> None:
@@ -182,17 +182,17 @@ def test_what_a_program_in_the_container_sent_is_not_taken_for_the_kernels() -> 
     with netlink() as socket_of_ours, netlink() as program:
         socket_of_ours.bind((0, 0))
         program.sendto(END, socket_of_ours.getsockname())
-        assert rtnetlink.table(socket_of_ours, rtnetlink.GET_LINK, struct.Struct("=BxHiII"))
+        assert rtnetlink.table(socket_of_ours, types.GET_LINK, types.LINK_HEADER)
 
 
 def test_a_table_that_changed_before_its_last_message_is_read_again() -> None:
     kernel = ScriptedKernel([[entry(b"\1"), end(INTERRUPTED)], [entry(b"\2"), end(0)]])
-    found = rtnetlink.table(cast("socket.socket", kernel), rtnetlink.GET_LINK, struct.Struct("=B"))
+    found = rtnetlink.table(cast("socket.socket", kernel), types.GET_LINK, struct.Struct("=B"))
     assert [each.fields for each in found] == [(2,)]
 
 
 def test_a_truncated_attribute_is_the_end() -> None:
-    assert rtnetlink.attributes(b"\x06\0\x01\0ab\0\0\x02\0\x02\0") == {1: b"ab"}
+    assert netlink_attributes.attributes(b"\x06\0\x01\0ab\0\0\x02\0\x02\0") == {1: b"ab"}
 
 
 async def test_the_thread_of_the_caller_stays_in_its_namespace(name: str) -> None:

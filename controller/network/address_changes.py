@@ -1,0 +1,87 @@
+"""Changes of IPv4 addresses and default routes as requests to the kernel (rtnetlink(7)); see link_changes.py."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+
+from controller.network import rtnetlink_types as types
+from controller.network.link_changes import Change
+from controller.network.netlink_attributes import attribute
+from controller.network.rtnetlink import Message
+
+_POINT_TO_POINT = 31  # from this prefix length on, a network has no broadcast address (RFC 3021)
+
+
+@dataclass(frozen=True)
+class SetAddress(Change):
+    """Add the address to the link, if it is not there, with the broadcast address of its network."""
+
+    address: IPv4Interface
+
+    def __str__(self) -> str:
+        return f"address replace {self.address} broadcast + dev {self.link}"
+
+    def request(self, number: int) -> Message:
+        broadcast = b""
+        if self.address.network.prefixlen < _POINT_TO_POINT:
+            broadcast = attribute(types.ADDRESS_BROADCAST, self.address.network.broadcast_address.packed)
+        return Message(types.NEW_ADDRESS, types.CREATE | types.REPLACE, _address(number, self.address) + broadcast)
+
+
+@dataclass(frozen=True)
+class DeleteAddress(Change):
+    """Take the address from the link."""
+
+    address: IPv4Interface
+
+    def __str__(self) -> str:
+        return f"address delete {self.address} dev {self.link}"
+
+    def request(self, number: int) -> Message:
+        return Message(types.DELETE_ADDRESS, 0, _address(number, self.address))
+
+
+@dataclass(frozen=True)
+class SetDefaultRoute(Change):
+    """Make this gateway on the link the default route."""
+
+    gateway: str
+
+    def __str__(self) -> str:
+        return f"route replace default via {self.gateway} dev {self.link}"
+
+    def request(self, number: int) -> Message:
+        header = _route(types.ROUTE_BY_BOOT, types.EVERYWHERE, types.ROUTE_UNICAST)
+        return Message(types.NEW_ROUTE, types.CREATE | types.REPLACE, header + _hop(number, self.gateway))
+
+
+@dataclass(frozen=True)
+class DeleteDefaultRoute(Change):
+    """Delete the default route over the gateway, or over the link itself for ""."""
+
+    gateway: str
+
+    def __str__(self) -> str:
+        via = f" via {self.gateway}" if self.gateway else ""
+        return f"route delete default{via} dev {self.link}"
+
+    def request(self, number: int) -> Message:
+        return Message(types.DELETE_ROUTE, 0, _route(0, types.NOWHERE, 0) + _hop(number, self.gateway))
+
+
+def _address(number: int, address: IPv4Interface) -> bytes:
+    header = types.ADDRESS_HEADER.pack(socket.AF_INET, address.network.prefixlen, 0, 0, number)
+    local = (attribute(kind, address.packed) for kind in (types.ADDRESS_LOCAL, types.ADDRESS_PREFIX))
+    return header + b"".join(local)
+
+
+def _route(protocol: int, scope: int, kind: int) -> bytes:
+    return types.ROUTE_HEADER.pack(socket.AF_INET, 0, 0, 0, types.MAIN_TABLE, protocol, scope, kind, 0)
+
+
+def _hop(number: int, gateway: str) -> bytes:
+    over = attribute(types.ROUTE_GATEWAY, IPv4Address(gateway).packed) if gateway else b""
+    return over + attribute(types.ROUTE_LINK, number.to_bytes(4, sys.byteorder))
