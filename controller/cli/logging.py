@@ -26,6 +26,7 @@ FIELDS = (
 # Libraries that log at INFO what this project logs itself, or every request.
 QUIET = ("aiohttp.access", "engineio", "socketio", "kopf", "urllib3", "docker", "asyncio")
 CLOUD = "controller.cloud.dispatcher"  # logs every refused event
+NODE = "controller.nodes.cluster.node_server"  # logs every refused caller
 ANONYMOUS = "system:anonymous"  # the user name of unauthenticated clients of the embedded API
 WINDOW_SECONDS = 60.0
 MAX_REFUSALS = 20  # logged per user and window, so that a read-only user cannot fill the disk by trying to write
@@ -148,7 +149,8 @@ def rate_limit() -> list[RateLimit]:
     refused = RateLimit(refused_to, limit=MAX_REFUSALS)
     cloud = RateLimit(lambda record: str(record.msg), limit=MAX_REFUSALS)
     logging.getLogger(CLOUD).addFilter(cloud)
-    logging.getLogger("aiohttp.server").addFilter(unauthenticated)
+    for open_to_all in ("aiohttp.server", NODE):
+        logging.getLogger(open_to_all).addFilter(unauthenticated)
     logging.getLogger("edge.audit").addFilter(anonymous)
     logging.getLogger("edge.audit").addFilter(refused)
     return [unauthenticated, anonymous, refused, cloud]

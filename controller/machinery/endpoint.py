@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import errors
+from controller.machinery import bounded
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 READER = "controller.machinery.kubeconfig"
@@ -146,23 +147,16 @@ async def _run(module: Sequence[str], environment: Mapping[str, str]) -> bytes:
     )
     try:
         async with asyncio.timeout(READER_SECONDS + IMPORT_SECONDS):
-            output = await _bounded(process.stdout)
+            # Not communicate(), which would keep an output of any size in memory.
+            output, cut = await bounded.read(process.stdout, OUTPUT_LIMIT) if process.stdout else (b"", False)
+            if cut:
+                raise ValueError("it is larger than 4 MiB")
             await process.wait()
             return output
     finally:
         # Also when the caller is cancelled: neither reader nor plugin may outlive it.
         if process.returncode is None:
             await _end(process)
-
-
-async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
-    output = b""
-    # Not communicate(), which would keep an output of any size in memory.
-    while stream and (part := await stream.read(OUTPUT_LIMIT)):
-        output += part
-        if len(output) > OUTPUT_LIMIT:
-            raise ValueError("it is larger than 4 MiB")
-    return output
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -20,6 +20,7 @@ from typing_extensions import Buffer, override
 from yarl import URL
 
 from controller.errors import CommandError
+from controller.machinery import bounded
 from controller.node_api.node import HttpRequest, HttpResponse
 from controller.nodes import bodies
 
@@ -191,7 +192,9 @@ def _text(value: Any) -> str:
 
 
 async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
-    content, cut = await _content(response)
+    content, cut = await bounded.read(response.content, bodies.LIMIT)
+    if cut:
+        response.close()
     body = bodies.of(content, *bodies.media_type_and_charset(response.headers.get("Content-Type", "")), cut=cut)
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
@@ -206,14 +209,3 @@ async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
         encoding=body.encoding,
         truncated=body.truncated,
     )
-
-
-async def _content(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """The body up to the limit, and whether it was cut."""
-    content = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        content += chunk
-        if len(content) > bodies.LIMIT:
-            response.close()
-            return bytes(content[: bodies.LIMIT]), True
-    return bytes(content), False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from controller.cli import logging as logs
 from controller.cloud import dispatcher
+from controller.nodes.cluster import node_server
 
 FORGED = "x\n2026-11-27T00:00:00.000Z INFO    API write [user=admin verb=delete]"
 
@@ -116,11 +118,19 @@ def test_the_number_of_suppressed_records_is_exact() -> None:
     assert "held_back=7" in logs.ConsoleFormatter().format(later)
 
 
-def test_refused_commands_are_rate_limited(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def rate_limit() -> Iterator[None]:
+    """The rate limits of the service."""
     paced = logs.rate_limit()
-    for _ in range(1000):
-        dispatcher.log.warning("Refused %s: %s", "run_command", "the message cannot be read")
+    yield
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.filters = [one for one in logger.filters if one not in paced]
-    assert len(caplog.records) == logs.MAX_REFUSALS
+
+
+@pytest.mark.parametrize(("log", "most"), [(dispatcher.log, logs.MAX_REFUSALS), (node_server.log, 1)])
+@pytest.mark.usefixtures("rate_limit")
+def test_refusals_are_rate_limited(log: logging.Logger, most: int, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(1000):
+        log.warning("Refused %s: %s", "a request", f"for the {number}th time")
+    assert len(caplog.records) == most

@@ -53,8 +53,10 @@ class NodeAuthorizer:
 
     def _store(self, key: str, now: float, verdict: Verdict) -> None:
         self._cache.pop(key, None)
-        while len(self._cache) >= CACHE_SIZE:
-            del self._cache[next(iter(self._cache))]
+        if len(self._cache) >= CACHE_SIZE:
+            # Refusals first: callers with made-up tokens must not push out a token that is known.
+            refused = (known for known, (_, each) in self._cache.items() if each.status != 200)
+            del self._cache[next(refused, next(iter(self._cache)))]
         self._cache[key] = (now, verdict)
 
     async def _review(self, token: str) -> Verdict:

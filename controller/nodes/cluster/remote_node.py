@@ -16,6 +16,7 @@ import aiohttp
 import pydantic
 
 from controller import errors
+from controller.machinery import bounded
 from controller.node_api import queries
 from controller.node_api.queries import Query
 from controller.nodes.cluster import certificate
@@ -104,14 +105,12 @@ class RemoteNode:
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:
-    """The answer. Raises ValueError if it is larger than a node's can be: the leader must not run out of memory."""
-    content = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        content += chunk
-        if len(content) > queries.LIMIT:
-            response.close()
-            raise ValueError(f"it answers with more than {queries.LIMIT >> 20} MiB")
-    return bytes(content)
+    """The answer. Raises ValueError if it is larger than a node's can be."""
+    content, cut = await bounded.read(response.content, queries.LIMIT)
+    if cut:
+        response.close()
+        raise ValueError(f"it answers with more than {queries.LIMIT >> 20} MiB")
+    return content
 
 
 def _error(node: str, status: int, content: bytes) -> errors.EdgeError:

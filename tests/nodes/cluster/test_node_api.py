@@ -24,7 +24,7 @@ from controller.node_api.node import File, HttpRequest, HttpResponse, Node
 from controller.node_api.periods import Between, Last
 from controller.nodes.cluster import certificate
 from controller.nodes.cluster.directory import ClusterNodeDirectory
-from controller.nodes.cluster.node_authorizer import NodeAuthorizer
+from controller.nodes.cluster.node_authorizer import CACHE_SIZE, NodeAuthorizer
 from controller.nodes.cluster.node_server import NodeServer
 from controller.nodes.cluster.remote_node import Address, RemoteNode
 from tests.support.command_harness import FakeNode
@@ -203,6 +203,13 @@ async def test_a_verdict_is_cached(served: Served, remote: Node) -> None:
     for _ in range(5):
         await remote.reading()
     assert served.api.reviews == 1
+
+
+async def test_made_up_tokens_do_not_push_out_one_that_is_known(served: Served, remote: Node) -> None:
+    authorizer = NodeAuthorizer(served.api, NAME)
+    for token in ("leader", *map(str, range(2 * CACHE_SIZE)), "leader"):
+        await authorizer.authorize(f"Bearer {token}")
+    assert served.api.reviews == 1 + 2 * CACHE_SIZE
 
 
 async def test_a_node_with_another_certificate_gets_no_token(served: Served) -> None:
