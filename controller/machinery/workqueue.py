@@ -48,6 +48,10 @@ class PassResult(Protocol):
         """Whether the pass changed something, which causes events."""
 
     @property
+    def observed_at(self) -> float:
+        """The loop time at which the pass began to observe for the last time; 0 if it did not."""
+
+    @property
     def held_seconds(self) -> float:
         """Seconds after which another pass is needed in any case; 0 for none."""
 
@@ -64,14 +68,15 @@ R = TypeVar("R", bound=PassResult)
 class _Entry(Generic[R]):
     """The state of one key that is queued, in a pass, or waiting for a timer.
 
-    ``events`` counts the events since the last pass began; ``echo`` is the number of events that a failing pass causes
-    itself. ``error`` is the error that ended the last pass, "" for none.
+    ``events`` counts the events since the last pass began, of which the last came at ``last_event``; ``echo`` is the
+    number of events that a failing pass causes itself. ``error`` is the error that ended the last pass, "" for none.
     """
 
     backoff: Backoff
     wanted: bool = False
     passing: bool = False
     events: int = 0
+    last_event: float = 0.0
     echo: int = 0
     waiters: list[asyncio.Future[R]] = field(default_factory=list)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,11 +123,11 @@ class WorkQueue(Generic[K, R]):
         Events caused by our own failed steps (the echo) are ignored: they would retry those steps without a pause. The
         echo is recognized by its size, as the same steps cause the same number of events.
         """
-        entry = self._entry(key)
-        entry.events += 1
+        entry, now = self._entry(key), asyncio.get_running_loop().time()
+        entry.events, entry.last_event = entry.events + 1, now
         if entry.passing:
             return  # _schedule decides after the pass
-        if asyncio.get_running_loop().time() >= entry.echo_until:
+        if now >= entry.echo_until:
             self._enqueue(entry, key)
         # Something else happened. The rest of the echo may still arrive, so the pass waits for its end.
         elif entry.events > entry.echo:
@@ -183,7 +188,8 @@ class WorkQueue(Generic[K, R]):
                     result = await self._run_pass(key, entry)
                 self._schedule(key, entry, result)
                 for other in result.wake:
-                    self.add(other)
+                    # Not an event: a pass in progress over the other key may have read too early who owns what.
+                    self._enqueue(self._entry(other), other)
                 await asyncio.sleep(0)  # so that a key that is always wanted does not starve the others
         finally:
             entry.worker = None
@@ -230,14 +236,17 @@ class WorkQueue(Generic[K, R]):
         retry_delay = self._retry_delay(entry, result.retry)
         failed_steps = result.acted and not result.settled and not result.again
         entry.echo_until = now + ECHO_SECONDS if failed_steps else 0.0
+        # What an event tells has been seen by an observation that began later. A pass that acts observes last, so its
+        # own events start no second pass.
+        unseen = entry.events > 0 and entry.last_event >= result.observed_at
         # Events during failing steps start no pass by themselves: they are probably the echo (see _delay).
-        entry.wanted |= not self._stopping and (result.again or (entry.events > 0 and not failed_steps))
+        entry.wanted |= not self._stopping and (result.again or (unseen and not failed_steps))
         if not entry.wanted and (delay := self._delay(entry, result, retry_delay)) is not None:
             self._set_timer(key, entry, now + delay)
 
     def _delay(self, entry: _Entry[R], result: R, retry_delay: float | None) -> float | None:
         # After the first failure no echo is known: its own events cause one more pass, which learns their number.
-        pending = ECHO_SECONDS if entry.events > entry.echo else None
+        pending = ECHO_SECONDS if entry.echo_until and entry.events > entry.echo else None
         delays = (retry_delay, result.held_seconds or None, pending)
         return min((delay for delay in delays if delay is not None), default=None)
 

@@ -127,7 +127,13 @@ class Reconciler:
                 self._record_transition(objects.subject(key, context.target.uid), context.runtime, outcome)
             # The name of the container is free now, on which Runtimes of other namespaces may wait.
             wake = self._index.namesakes(context.target.identity) if outcome.kind == "gone" else ()
-            return Result(outcome, acted=reconciliation.acted, held_seconds=reconciliation.held_seconds, wake=wake)
+            return Result(
+                outcome,
+                acted=reconciliation.acted,
+                held_seconds=reconciliation.held_seconds,
+                wake=wake,
+                observed_at=reconciliation.observed_at,
+            )
         if not reconciliation.acted:
             raise outage
         log.warning(

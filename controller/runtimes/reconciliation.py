@@ -6,6 +6,7 @@ steps, and writes a status on every path.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -67,7 +68,10 @@ class ReconcileContext:
 
 
 class Reconciliation:
-    """One pass. ``acted``: a step was begun; ``held_seconds``: time until its throttled status may be written."""
+    """One pass. ``acted``: a step was begun; ``held_seconds``: time until its throttled status may be written.
+
+    ``observed_at``: the loop time at which the last observation began, 0 without one.
+    """
 
     def __init__(self, dependencies: ReconcilerDependencies, context: ReconcileContext) -> None:
         self._dependencies = dependencies
@@ -84,6 +88,7 @@ class Reconciliation:
         self._attribution = RestartAttribution(context.runtime)
         self.acted = False
         self.held_seconds = 0.0
+        self.observed_at = 0.0
         self._reported_at = float("-inf")
 
     async def run(self) -> Outcome:
@@ -126,6 +131,7 @@ class Reconciliation:
         """The state to plan from; a deletion needs none."""
         if self._deleting:
             return Observed()
+        self.observed_at = asyncio.get_running_loop().time()
         self._observed = observed = await self._dependencies.backend.observe(self._target)
         self._adopt(observed)
         return observed

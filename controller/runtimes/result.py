@@ -25,6 +25,7 @@ class Result(NamedTuple):
 
     ``again`` requests another pass at once. ``acted``: steps were executed. ``held_seconds`` is the time until a
     throttled status may be written, 0 if it is written. ``wake`` are other Runtimes that need a pass now.
+    ``observed_at`` is the loop time of the last observation, 0 without one.
     """
 
     outcome: Outcome
@@ -32,6 +33,7 @@ class Result(NamedTuple):
     acted: bool = False
     held_seconds: float = 0.0
     wake: tuple[Key, ...] = ()
+    observed_at: float = 0.0
 
     @property
     def settled(self) -> bool:

@@ -22,6 +22,7 @@ class Result(NamedTuple):
     acted: bool = False
     held_seconds: float = 0.0
     wake: tuple[str, ...] = ()
+    observed_at: float = 0.0
 
     @property
     def settled(self) -> bool:

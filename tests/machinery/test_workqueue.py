@@ -29,6 +29,29 @@ async def test_a_key_added_during_its_pass_gets_one_more_pass(queue: Queue, pass
     assert passes.max_running == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "passes_in_all"), [pytest.param("event", 1, id="seen"), pytest.param("observation", 2, id="too-late")]
+)
+async def test_an_event_starts_another_pass_unless_the_pass_observed_after_it(
+    passes: Passes, first: str, passes_in_all: int
+) -> None:
+    now = asyncio.get_running_loop().time
+
+    async def reconcile(key: str, interrupted: asyncio.Event) -> Result:
+        await passes.reconcile(key, interrupted)
+        if len(passes.started) > 1:
+            return READY
+        before = now()
+        queue.add(KEY)
+        return READY._replace(acted=True, observed_at=now() if first == "event" else before)
+
+    queue = queue_of(reconcile)
+    queue.add(KEY)
+    await idle(queue)
+    await queue.stop(0)
+    assert len(passes.started) == passes_in_all
+
+
 async def test_passes_run_concurrently_up_to_the_number_of_workers(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     for number in range(5):
@@ -182,3 +205,22 @@ async def test_a_pass_wakes_other_keys(passes: Passes) -> None:
     await idle(queue)
     await queue.stop(0)
     assert passes.started == [KEY, OTHER]
+
+
+async def test_a_woken_key_gets_a_pass_that_begins_later(passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+
+    async def reconcile(key: str, interrupted: asyncio.Event) -> Result:
+        if key == KEY:
+            return READY._replace(wake=(OTHER,))
+        await passes.reconcile(key, interrupted)
+        return READY._replace(observed_at=asyncio.get_running_loop().time())
+
+    queue = queue_of(reconcile)
+    queue.add(OTHER)
+    await passes.wait(1)
+    assert await queue.reconcile(KEY) == READY._replace(wake=(OTHER,))
+    passes.gate.set()
+    await idle(queue)
+    await queue.stop(0)
+    assert passes.started == [OTHER, OTHER]
