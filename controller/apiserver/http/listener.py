@@ -134,8 +134,7 @@ class Listener:
     async def _accept(self, server_socket: socket.socket, context: ssl.SSLContext) -> None:
         while self._runner and (server := self._runner.server):
             connection, (host, *_) = await _next(server_socket)
-            # aiohttp does not report the end of a connection, so those that have ended are dropped here.
-            self._connections.retain({*server.connections, *self._handshakes})
+            self._forget_ended(server)
             if not self._connections.has_room(host):
                 connection.close()
                 continue
@@ -148,10 +147,16 @@ class Listener:
     async def _accept_local(self, server_socket: socket.socket) -> None:
         while self._runner and (server := self._runner.server):
             connection, _ = await _next(server_socket)
+            self._forget_ended(server)
             if local_socket.is_ours(connection):
                 await asyncio.get_running_loop().connect_accepted_socket(server, connection)
             else:
                 connection.close()
+
+    def _forget_ended(self, server: web.Server) -> None:
+        """Drop connections that have ended; called for each new one, as aiohttp does not report the end of one."""
+        self._connections.retain({*server.connections, *self._handshakes})
+        self._active &= set(server.connections)
 
     def _on_handshake(self, handshake: asyncio.Task[Any]) -> None:
         self._handshakes.discard(handshake)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.web import RequestHandler
 
 from controller import errors
 from controller.apiserver.http import local_socket
@@ -63,6 +65,18 @@ async def test_a_process_of_another_user_is_refused(api: ApiClient, monkeypatch:
     monkeypatch.setattr(os, "geteuid", lambda: mine + 1)  # as the kernel reports our uid, the server must be another
     with pytest.raises(errors.ApiUnavailableError):
         await api.get(kinds.NAMESPACES, "edge")
+
+
+async def test_connections_that_have_ended_are_forgotten(server: ApiServer) -> None:
+    async def ask() -> None:
+        client = ApiClient(Endpoint(server.url, socket=server.socket))
+        await client.get(kinds.NAMESPACES, "edge")
+        await client.close()
+
+    for _ in range(20):
+        await ask()
+    gc.collect()
+    assert sum(isinstance(each, RequestHandler) for each in gc.get_objects()) < 5
 
 
 async def test_the_socket_is_private_and_removed_at_the_stop(tmp_path: Path) -> None:
