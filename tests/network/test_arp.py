@@ -160,9 +160,12 @@ async def test_a_released_address_is_not_guarded(guard: AddressGuard, lan: Lan) 
     assert guard.conflicting_mac(ours) == ""
 
 
-async def test_a_parent_that_comes_back_is_guarded_again(guard: AddressGuard, lan: Lan) -> None:
+@pytest.mark.parametrize("down_before", [False, True])
+async def test_a_parent_that_comes_back_is_guarded_again(guard: AddressGuard, lan: Lan, down_before: bool) -> None:
     ours = held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
+    if down_before:  # then the kernel does not report the removal
+        await asyncio.to_thread(lan.set_up, up=False)
     await asyncio.to_thread(lan.unplug)
     await asyncio.to_thread(lan.plug)
     await asyncio.to_thread(lan.take, lan.address(60))

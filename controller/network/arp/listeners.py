@@ -25,13 +25,16 @@ class Listeners:
         self._sockets: dict[str, ArpSocket] = {}
 
     def is_listening(self, parent: str) -> bool:
-        """Return whether a socket is open on this parent."""
-        return parent in self._sockets
+        """Return whether a socket is open on this parent; one of a parent that was removed hears nothing more."""
+        arp = self._sockets.get(parent)
+        return arp is not None and not arp.is_unbound
 
     def listen(self, needed: Mapping[str, Iterable[IPv4Address]]) -> None:
         """Listen for exactly these addresses, by parent."""
-        for parent in [parent for parent in self._sockets if parent not in needed]:
-            self._drop(parent)
+        for parent in list(self._sockets):
+            # The kernel need not report a removal: only once, and as the same error as an interface that goes down.
+            if parent not in needed or not self.is_listening(parent):
+                self._drop(parent)
         for parent, addresses in needed.items():
             if arp := self._sockets.get(parent) or self._open(parent):
                 arp.listen(sorted(addresses))
@@ -64,13 +67,7 @@ class Listeners:
         sockets.close_in_thread(arp)
 
     def _readable(self, parent: str) -> None:
-        try:
-            claims = self._sockets[parent].receive()
-        except OSError:
-            # The interface is gone: when it is back, listen() opens a socket only where there is none.
-            self._drop(parent)
-            return
-        for claim in claims:
+        for claim in self._sockets[parent].receive():
             self._on_claim(parent, claim)
 
     def _try(self, parent: str, send: Callable[[], None]) -> bool:
@@ -78,8 +75,5 @@ class Listeners:
             send()
         except OSError as error:
             log.debug("Cannot send ARP on %s: %s", parent, error.strerror)
-            # The kernel reports a removal once, here or to the reader: without this the socket would stay for good.
-            if self._sockets[parent].is_unbound:
-                self._drop(parent)
             return False
         return True

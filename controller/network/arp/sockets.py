@@ -57,17 +57,12 @@ class ArpSocket:
     def receive(self) -> list[ArpClaim]:
         """Return the claims that arrived."""
         found = []
-        try:
+        # Nothing more to read, or an interface that went down, and may come up again.
+        with contextlib.suppress(OSError):
             for _ in range(_AT_ONCE):
                 data, sender = self._socket.recvfrom(64)
                 if sender[2] != socket.PACKET_OUTGOING and (claim := packets.decode(data)):
                     found.append(claim)
-        except BlockingIOError:
-            pass
-        except OSError:
-            # An interface that is down may come up again.
-            if self.is_unbound:
-                raise
         return found
 
     @property
