@@ -36,7 +36,7 @@ WRITE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 300.0  # the kubelet's nodeStatusReportFrequency
 FIGURES = ("cpu_percent", "memory_used_mib", "disk_used_mib", "uptime_seconds", "last_heartbeat_time", "conditions")
 # The limits of the schema (api/edgenodes.py): a longer list would make the whole status invalid.
-INTERFACES_SHOWN = 64
+INTERFACES_SHOWN = DEVICES_SHOWN = 64
 ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
 
 
@@ -163,24 +163,13 @@ class EdgeNodePublisher:
         due: bool,
     ) -> bool:
         """Write the status if that is ``due`` or more than figures changed; return whether it was written."""
-        host, now = self._sources.host(), rfc3339(self._clock())
-        interfaces = await self._sources.interfaces()
+        host, interfaces = self._sources.host(), (await self._sources.interfaces())[:INTERFACES_SHOWN]
         status = edgenodes.EdgeNodeStatus(
             agent_id=cloud and cloud.agent_id,
-            version=self._version,
-            cpu_percent=round(host.cpu_percent),
-            memory_used_mib=host.memory_used // MIB,
-            memory_total_mib=host.memory_total // MIB,
-            disk_used_mib=host.disk_used // MIB,
-            disk_total_mib=host.disk_total // MIB,
-            uptime_seconds=host.uptime,
-            last_heartbeat_time=now,
-            interfaces=tuple(_shown(i, specs) for i in interfaces[:INTERFACES_SHOWN]),
-            serial_devices=tuple(_device(found) for found in await self._sources.devices()),
-            runtimes=edgenodes.RuntimeCounts(total=len(specs), ready=self.runtimes.get((names.READY, "True"), 0)),
-            backends=self._backends,
-            api=self._sources.api,
+            last_heartbeat_time=rfc3339(self._clock()),
             conditions=current,
+            **_figures(host),
+            **await self._facts(interfaces, specs),
         )
         lasting = (status.model_dump(exclude=set(FIGURES)), cloud)
         if not due and lasting == self._last:
@@ -190,15 +179,38 @@ class EdgeNodePublisher:
         )
         if self._node is not None:
             ready = next(condition for condition in current if condition.type == names.READY)
-            await self._node.write(ready, now, host, interfaces[:INTERFACES_SHOWN])
+            await self._node.write(ready, rfc3339(self._clock()), host, interfaces)
         self._last = lasting
         return True
+
+    async def _facts(self, interfaces: Sequence[HostInterface], specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The part of the status that seldom changes, beside the conditions."""
+        devices = (await self._sources.devices())[:DEVICES_SHOWN]
+        return {
+            "version": self._version,
+            "interfaces": tuple(_shown(interface, specs) for interface in interfaces),
+            "serial_devices": tuple(_device(found) for found in devices),
+            "runtimes": edgenodes.RuntimeCounts(total=len(specs), ready=self.runtimes.get((names.READY, "True"), 0)),
+            "backends": self._backends,
+            "api": self._sources.api,
+        }
 
 
 def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:
     """How many Runtimes have each condition with each status."""
     found = ((runtime.get("status") or {}).get("conditions") or () for runtime in runtimes)
     return Counter((c["type"], c["status"]) for conditions_ in found for c in conditions_)
+
+
+def _figures(host: HostReading) -> dict[str, Any]:
+    return {
+        "cpu_percent": round(host.cpu_percent),
+        "memory_used_mib": host.memory_used // MIB,
+        "memory_total_mib": host.memory_total // MIB,
+        "disk_used_mib": host.disk_used // MIB,
+        "disk_total_mib": host.disk_total // MIB,
+        "uptime_seconds": host.uptime,
+    }
 
 
 def _comparable(found: tuple[conditions.Condition, ...]) -> set[tuple[str, str, str, str]]:
