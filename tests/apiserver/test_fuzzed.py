@@ -18,10 +18,10 @@ from yarl import URL
 
 from controller.api import crds
 from controller.apiserver.compat import protobuf
-from controller.apiserver.server import ApiServer
 from tests.apiserver.bodies import mutated
 from tests.apiserver.conftest import session_of
 from tests.conformance.conftest import DEFINITION, widget
+from tests.support.api_server import serving
 
 JSON, MERGE = "application/json", "application/merge-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -134,13 +134,10 @@ def written(value: Any, kind: str, blocks: bool) -> bytes:
 @pytest.fixture
 async def admin(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[aiohttp.ClientSession]:
     """An administrator's session on a server with an object of each kind. Fails when the server logs an error."""
-    server = ApiServer(tmp_path, "127.0.0.1", 0, [DEFINITION, *crds.manifests()], "edge")
-    await server.start()
-    async with session_of(server, "admin") as http:
+    async with serving(tmp_path, DEFINITION, *crds.manifests()) as server, session_of(server, "admin") as http:
         for place, item in PLACES.items():
             await ask(http, "POST", place, "application/json", json.dumps(item).encode())
         yield http
-    await server.stop()
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
@@ -188,15 +185,12 @@ SCALED["spec"]["versions"][0] |= {
 
 
 async def test_reading_a_scale_is_refused_until_replicas_are_set(tmp_path: Path) -> None:
-    server = ApiServer(tmp_path, "127.0.0.1", 0, [SCALED], "edge")
-    await server.start()
     place = "/apis/fuzz.getedge.me/v1/namespaces/edge/scaled"
     item = {"apiVersion": "fuzz.getedge.me/v1", "kind": "Scaled", "metadata": {"name": "one"}}
     item["spec"] = {"when": "2026-01-01T00:00:00", "parts": [1]}
-    async with session_of(server, "admin") as http:
+    async with serving(tmp_path, SCALED) as server, session_of(server, "admin") as http:
         assert await ask(http, "POST", place, JSON, json.dumps(item).encode()) == 201
         assert await ask(http, "GET", place, "", b"", TABLE) == 200
         assert await ask(http, "GET", f"{place}/one/scale", "", b"") == 422
         assert await ask(http, "PATCH", f"{place}/one/scale", MERGE, b'{"spec":{"replicas":2}}') == 200
         assert await ask(http, "GET", f"{place}/one/scale", "", b"") == 200
-    await server.stop()

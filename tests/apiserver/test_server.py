@@ -23,15 +23,14 @@ from controller.apiserver.verbs.writing import ResourceRef, Verbs
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
+from tests.support.api_server import serving
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     """A started server without custom kinds."""
-    server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
-    await server.start()
-    yield server
-    await server.stop()
+    async with serving(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
@@ -58,10 +57,8 @@ async def test_every_secret_has_mode_0600(server: ApiServer, tmp_path: Path) -> 
 async def test_credentials_survive_a_restart(tmp_path: Path) -> None:
     kept = []
     for _ in range(2):
-        server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
-        await server.start()
-        kept.append((await asyncio.to_thread(server.credentials, "admin")).token)
-        await server.stop()
+        async with serving(tmp_path) as server:
+            kept.append((await asyncio.to_thread(server.credentials, "admin")).token)
     assert kept[0] == kept[1]
 
 

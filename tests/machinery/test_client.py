@@ -12,11 +12,11 @@ from aiohttp import web
 
 from controller import errors
 from controller.api import kinds
-from controller.apiserver.server import ApiServer
 from controller.machinery import client as clients
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient, Endpoint
 from tests.machinery.conftest import Server, answering
+from tests.support.api_server import serving
 from tests.support.certificates import Authority
 
 NOT_FOUND = {
@@ -149,19 +149,15 @@ async def test_a_failure_is_mapped_to_an_error(
 
 
 async def test_a_kind_that_the_api_does_not_serve_says_nothing_about_its_objects(tmp_path: Path) -> None:
-    embedded = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
-    await embedded.start()
-    client = ApiClient(Endpoint(embedded.url, socket=embedded.socket))
-    try:
+    async with serving(tmp_path) as embedded:
+        client = ApiClient(Endpoint(embedded.url, socket=embedded.socket))
         with pytest.raises(errors.NotServedError):
             await client.get(kinds.RUNTIMES, "plc-1", "edge")
         with pytest.raises(errors.NotServedError):
             await client.list(kinds.RUNTIMES)
         with pytest.raises(errors.NotFoundError):
             await client.get(core_kinds.NAMESPACES, "none")
-    finally:
         await client.close()
-        await embedded.stop()
 
 
 async def test_a_broken_connection_means_unavailable(server: Server, api: ApiClient) -> None:

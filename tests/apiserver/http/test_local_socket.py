@@ -20,15 +20,14 @@ from controller.apiserver.server import SOCKET, ApiServer
 from controller.machinery import kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
+from tests.support.api_server import serving
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     """A started server without custom kinds."""
-    server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
-    await server.start()
-    yield server
-    await server.stop()
+    async with serving(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
@@ -80,11 +79,9 @@ async def test_connections_that_have_ended_are_forgotten(server: ApiServer) -> N
 
 
 async def test_the_socket_is_private_and_removed_at_the_stop(tmp_path: Path) -> None:
-    server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
-    await server.start()
-    assert (path := server.socket) is not None
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    await server.stop()
+    async with serving(tmp_path) as server:
+        assert (path := server.socket) is not None
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()
 
 
@@ -146,11 +143,9 @@ def test_there_is_no_socket_where_it_would_not_be_safe_or_possible(
 
 async def test_without_a_socket_the_server_serves_tls(tmp_path: Path) -> None:
     state = tmp_path / ("x" * local_socket.PATH_BYTES)
-    server = ApiServer(state, "127.0.0.1", 0, [], "edge")
-    await server.start()
-    found = await asyncio.to_thread(server.credentials, "controller")
-    client = ApiClient(Endpoint(server.url, ca_file=found.ca, token=found.token, socket=server.socket))
-    assert server.socket is None
-    assert (await client.get(kinds.NAMESPACES, "edge"))["metadata"]["name"] == "edge"
-    await client.close()
-    await server.stop()
+    async with serving(state) as server:
+        found = await asyncio.to_thread(server.credentials, "controller")
+        client = ApiClient(Endpoint(server.url, ca_file=found.ca, token=found.token, socket=server.socket))
+        assert server.socket is None
+        assert (await client.get(kinds.NAMESPACES, "edge"))["metadata"]["name"] == "edge"
+        await client.close()

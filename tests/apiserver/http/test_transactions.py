@@ -18,6 +18,7 @@ from controller.machinery import writes
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.writes import Selection, Write
+from tests.support.api_server import serving
 
 SPEC = {"topic": "stop_device", "deviceId": "plc-1", "sequence": 1}
 
@@ -25,10 +26,8 @@ SPEC = {"topic": "stop_device", "deviceId": "plc-1", "sequence": 1}
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     """A started server with our kinds."""
-    server = ApiServer(tmp_path, "127.0.0.1", 0, crds.manifests(), "edge")
-    await server.start()
-    yield server
-    await server.stop()
+    async with serving(tmp_path, *crds.manifests()) as server:
+        yield server
 
 
 def runtime(name: str, **spec: Any) -> Write:
