@@ -88,9 +88,9 @@ def table(commands: Commands) -> tuple[Topic, ...]:
         Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Semantics.ATOMIC),
         # A start that waits for a runtime which never becomes ready must not delay its deletion.
         Topic("delete_device", DeviceMessage, commands.lifecycle.delete, Semantics.SUPERSEDING),
-        Topic("start_device", DeviceMessage, commands.power.start, Semantics.IDEMPOTENT),
-        Topic("stop_device", DeviceMessage, commands.power.stop, Semantics.IDEMPOTENT),
-        Topic("restart_device", DeviceMessage, commands.power.restart, Semantics.IDEMPOTENT),
+        Topic("start_device", DeviceMessage, commands.power.start, Semantics.ATOMIC),
+        Topic("stop_device", DeviceMessage, commands.power.stop, Semantics.ATOMIC),
+        Topic("restart_device", DeviceMessage, commands.power.restart, Semantics.ATOMIC),
         Topic("run_command", RunCommand, commands.forwarding.run, Semantics.AT_MOST_ONCE, LARGE, read),
         Topic("get_device_status", DeviceMessage, commands.status.get, Semantics.QUERY),
         Topic("get_consumption_device", GetConsumptionDevice, commands.consumption.of_device, Semantics.QUERY),

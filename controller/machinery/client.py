@@ -105,13 +105,15 @@ class ApiClient:
         """Whether ``transaction`` works: with the embedded API, but not with a cluster."""
         return self._endpoint.socket is not None
 
-    async def transaction(self, *steps: Write, unless: Selection | None = None) -> None:
-        """Run several writes, all or none of which take effect.
+    async def transaction(self, *steps: Write, unless: Selection | None = None) -> Sequence[dict[str, Any]]:
+        """Run several writes, all or none of which take effect. Returns the written objects.
 
         Raises errors.AlreadyExistsError, also if there is an object that ``unless`` selects.
         """
         body = {"writes": [step._asdict() for step in steps], "unless": unless and unless._asdict()}
-        await self._request("POST", "/transaction", params=_FIELD_MANAGER, json_body=body)
+        response = await self._request("POST", "/transaction", params=_FIELD_MANAGER, json_body=body)
+        objects: Sequence[dict[str, Any]] = response["objects"]
+        return objects
 
     async def replace(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         """Replace the whole object, guarded by its resourceVersion."""

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import json
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,14 +108,17 @@ class DirectApi(ApiClient):
             whole = {"apiVersion": kind.api_version, "kind": kind.kind, **_copied(body)}
             return self._shown(kind, (await self._verbs.create(_ref(kind, namespace), whole, OPTIONS)).object)
 
-    async def transaction(self, *steps: Write, unless: Selection | None = None) -> None:
+    async def transaction(self, *steps: Write, unless: Selection | None = None) -> Sequence[Object]:
         async with self._handling("transaction", kinds.RUNTIMES):
             if unless:
                 self._reading.check_absent(_ref(kinds.RUNTIMES, ""), unless.selector)
             found = [_step(step) for step in steps]
             for step in found:
                 await self._make(step.ref.namespace)
-            await self._verbs.together(found)
+            done = await self._verbs.together(found)
+            return [
+                _copied(writing.shown(step.ref.resource, made.object)) for step, made in zip(found, done, strict=True)
+            ]
 
     async def replace(self, kind: Kind, body: Object) -> Object:
         async with self._handling("replace", kind):

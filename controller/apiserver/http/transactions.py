@@ -51,7 +51,7 @@ class Transactions:
         self._listed = listed
 
     async def answer(self, request: web.Request, user: Identity) -> web.Response:
-        """Run the writes; respond with a Status: of success, or of the first write that failed."""
+        """Run the writes; respond with the written objects, or with the Status of the first write that failed."""
         began, body = time.monotonic(), await request_bodies.body(request)
         writes = body.get("writes") if isinstance(body, dict) else None
         if not isinstance(writes, list) or not 0 < len(writes) <= WRITES:
@@ -59,11 +59,12 @@ class Transactions:
         steps = [self._step(request, user, write) for write in writes]
         # Last, as nothing is awaited between this and the queue of writes.
         self._check_absent(user, body.get("unless"))
-        await self._verbs.together([step for _, step in steps])
+        done = await self._verbs.together([step for _, step in steps])
         for attrs, step in steps:
             noted = attrs._replace(name=step.ref.name)
             audit.note(request, user, noted, 201 if attrs.verb == "create" else 200, time.monotonic() - began)
-        return responses.answer({"kind": "Status", "apiVersion": "v1", "status": "Success"})
+        objects = [writing.shown(step.ref.resource, made.object) for (_, step), made in zip(steps, done, strict=True)]
+        return responses.answer({"objects": objects})
 
     def _check_absent(self, user: Identity, unless: Any) -> None:
         """Raise failures.Failure (409) if ``unless`` selects an object."""

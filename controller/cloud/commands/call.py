@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from controller import errors, names
 from controller.cloud import answers
@@ -33,7 +34,7 @@ class Call:
         self._journal = journal
         self._draft = draft
         self._opening: asyncio.Task[Entry] | None = None
-        self._completed: Entry | None = None
+        self._entry: Entry | None = None
 
     @property
     def begun(self) -> bool:
@@ -53,28 +54,30 @@ class Call:
 
     async def entry(self) -> Entry:
         """The entry in the journal, written now if the command was refused before it was journaled."""
-        return self._completed or await self.open()
+        return self._entry or await self.open()
 
     def close(self) -> None:
         """Cancel a write that nobody waits for any longer."""
         if self._opening is not None:
             self._opening.cancel()
 
-    async def complete(self, change: Callable[[], Write], answer: Answer, unless: Selection) -> bool:
-        """Journal the command with its only change and its answer, all of it on disk or nothing.
+    async def begin_with(
+        self, change: Callable[[], Write], *, answer: Answer | None = None, unless: Selection | None = None
+    ) -> dict[str, Any] | None:
+        """Journal the command with its first change, all of it on disk or nothing; with its answer if this is known.
 
-        Returns False if that did not succeed, for any reason: then ``begin``, and change the same thing. One reason is
-        an object that ``unless`` selects.
+        Returns the changed object; None if that did not succeed, for any reason: then ``begin``, and change the same
+        thing. One reason is an object that ``unless`` selects.
         """
         if not self._journal.is_atomic or self._opening is not None or self._draft.earlier is not None:
-            return False
+            return None
         self._take_name(self._draft.name)  # the change refers to it
         try:
-            self._completed = await self._journal.complete(self._draft, change(), answer, unless)
+            self._entry, changed = await self._journal.open_with(self._draft, change(), answer, unless)
         except errors.ApiError:
             self._take_name("")
-            return False
-        return True
+            return None
+        return changed
 
     async def begin(self) -> bool:
         """Wait until the command is journaled; from here on it may act.

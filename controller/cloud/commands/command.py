@@ -49,7 +49,7 @@ class Semantics(Enum):
     """How a topic is executed."""
 
     QUERY = "query"  # answered at once, not journaled
-    ATOMIC = "atomic"  # idempotent, and recorded together with its only change
+    ATOMIC = "atomic"  # idempotent, and recorded together with its first change
     IDEMPOTENT = "idempotent"  # executed again if its outcome is unknown
     SUPERSEDING = "superseding"  # idempotent, and interrupts the waits of earlier commands
     AT_MOST_ONCE = "at most once"  # never executed again

@@ -67,7 +67,7 @@ class Executor:
             call = Call(command, slot, self._journal, await self._journal.draft(command))
             ended.callback(call.close)
             # The write runs while the command reads what it needs; the command acts only after begin().
-            if command.semantics is not Semantics.ATOMIC:
+            if command.semantics is not Semantics.ATOMIC or not self._journal.is_atomic:
                 call.open()
             with Guard(command.topic, call.log) as guard:
                 await call.wait_for_turn()

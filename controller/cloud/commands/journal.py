@@ -99,19 +99,28 @@ class Journal:
 
     @property
     def is_atomic(self) -> bool:
-        """Whether ``complete`` works."""
+        """Whether ``open_with`` works."""
         return self._api.has_transactions
 
-    async def complete(self, draft: Draft, change: Write, answer: Answer, unless: Selection) -> Entry:
-        """Record a new command with its only change and its answer, on disk before this returns: all of it or nothing.
+    async def open_with(
+        self, draft: Draft, change: Write, answer: Answer | None, unless: Selection | None
+    ) -> tuple[Entry, dict[str, Any]]:
+        """Record a new command with its first change, and with its answer if this is known: all of it or nothing.
 
-        Raises errors.ApiError. If that leaves open what happened, ``open`` finds out.
+        It is on disk before this returns the entry and the changed object. Raises errors.ApiError. If that leaves open
+        what happened, ``open`` finds out.
         """
-        index, status = await self._loaded_index(), await self._status(answer, "Succeeded")
-        command = writes.creation(kinds.RUNTIME_COMMANDS, {**self._manifest(draft), "status": status})
-        await self._api.transaction(command, change, unless=unless)
-        self._cache.put(draft.name, answer)
-        return self._add(index, CommandRecord(draft.name, draft.spec, self._elapsed(), "Succeeded", True), answer)
+        index, manifest = await self._loaded_index(), self._manifest(draft)
+        if answer is not None:
+            manifest["status"] = await self._status(answer, "Succeeded")
+        _, changed = await self._api.transaction(
+            writes.creation(kinds.RUNTIME_COMMANDS, manifest), change, unless=unless
+        )
+        record = CommandRecord(draft.name, draft.spec, self._elapsed())
+        if answer is not None:
+            self._cache.put(draft.name, answer)
+            record.outcome, record.answered = "Succeeded", True
+        return self._add(index, record, answer), changed
 
     async def close(self, name: str, answer: Answer, outcome: runtimecommands.Phase) -> None:
         """Save the answer for redeliveries, on disk before this returns.

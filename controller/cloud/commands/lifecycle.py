@@ -99,7 +99,8 @@ class Lifecycle:
         def creation() -> Write:
             return writes.creation(kinds.RUNTIMES, self._blueprint.manifest(spec, place, call.annotations))
 
-        return await call.complete(creation, answer, unless=selection(spec["deviceId"]))
+        made = await call.begin_with(creation, answer=answer, unless=selection(spec["deviceId"]))
+        return made is not None
 
     async def _write(self, spec: dict[str, Any], schedule: Schedule, call: Call) -> None:
         if schedule.placement is None:

@@ -14,6 +14,7 @@ from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.base import DeviceMessage
 from controller.errors import CommandError, ConflictError
+from controller.machinery import writes
 from controller.machinery.client import ApiClient
 
 
@@ -41,18 +42,28 @@ class Power:
         runtime = await self._devices.get_own(message.device_id)
         if runtime["metadata"].get("deletionTimestamp"):
             raise CommandError(f"{message.device_id} is being deleted")
-        await call.begin()
-        metadata = runtime["metadata"]
-        # The uid protects a Runtime that was created under this name since it was read.
-        patch = {"metadata": {"uid": metadata["uid"], "annotations": call.annotations}, "spec": change}
-        try:
-            written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
-        except ConflictError:
-            raise CommandError(
-                f"{message.device_id} was deleted and created again in the meantime: send the command again"
-            ) from None
+        written = await self._write(runtime, call, change)
         await self._wait(written, call, change["desiredState"])
         return {"status": "success", "success": True, "device_id": message.device_id}
+
+    async def _write(self, runtime: RuntimeObject, call: Call, change: dict[str, Any]) -> RuntimeObject:
+        """Change the spec, together with the record of the command if possible. Returns the changed Runtime."""
+        name, namespace = runtime["metadata"]["name"], runtime["metadata"]["namespace"]
+
+        def patch() -> dict[str, Any]:
+            # The uid protects a Runtime that was created under this name since it was read.
+            return {"metadata": {"uid": runtime["metadata"]["uid"], "annotations": call.annotations}, "spec": change}
+
+        if written := await call.begin_with(lambda: writes.merge(kinds.RUNTIMES, name, namespace, patch())):
+            return written
+        await call.begin()
+        try:
+            return await self._api.patch(kinds.RUNTIMES, name, namespace, patch())
+        except ConflictError:
+            device_id = runtime["spec"]["deviceId"]
+            raise CommandError(
+                f"{device_id} was deleted and created again in the meantime: send the command again"
+            ) from None
 
     async def _wait(self, written: RuntimeObject, call: Call, state: str) -> None:
         latest = written

@@ -48,8 +48,12 @@ async def names_of(api: ApiClient) -> list[str]:
 
 async def test_a_write_sees_those_before_it(api: ApiClient) -> None:
     status = {"status": {"restartCount": 3}}
-    await api.transaction(runtime("plc-1"), writes.merge(kinds.RUNTIMES, "plc-1", "edge", status, "status"))
-    assert (await api.get(kinds.RUNTIMES, "plc-1", "edge"))["status"]["restartCount"] == 3
+    first, second = await api.transaction(
+        runtime("plc-1"), writes.merge(kinds.RUNTIMES, "plc-1", "edge", status, "status")
+    )
+    assert "status" not in first
+    assert second["status"]["restartCount"] == 3
+    assert await api.get(kinds.RUNTIMES, "plc-1", "edge") == second
 
 
 async def test_a_created_object_keeps_its_status(api: ApiClient) -> None:

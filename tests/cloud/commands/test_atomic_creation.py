@@ -13,7 +13,7 @@ from controller.machinery.kinds import Kind
 from controller.machinery.writes import Selection, Write
 from tests.cloud.commands.conftest import create_message
 from tests.support.command_harness import NAMESPACE, CommandHarness
-from tests.support.direct_api import DirectApi
+from tests.support.direct_api import DirectApi, Object
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ async def test_if_only_the_response_of_the_write_is_lost_the_runtime_is_created_
 ) -> None:
     transaction = api.transaction
 
-    async def lose(*steps: Write, unless: Selection | None) -> None:
+    async def lose(*steps: Write, unless: Selection | None) -> list[Object]:
         await transaction(*steps, unless=unless)
         raise errors.ApiUnavailableError("timeout")
 
