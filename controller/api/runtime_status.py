@@ -70,8 +70,13 @@ class LeaseStatus(Model):
     )
     server: ShortText = Field(description="Address of the DHCP server.")
     obtained_at: Timestamp = Field(description="Time at which the lease was obtained.")
-    renewed_at: Timestamp = Field(description="Time of the last renewal.")
-    expires_at: ShortText = Field(default="", description="Time at which the lease ends; empty for an infinite lease.")
+    renewed_at: Timestamp | None = Field(
+        default=None, description="Time of the last renewal; only while the server does not answer renewals."
+    )
+    expires_at: ShortText = Field(
+        default="",
+        description="Time at which the address is removed; empty while the server answers renewals.",
+    )
 
 
 class InterfaceStatus(Model):

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from controller.boottime import now
 from controller.container_root import Process
 from controller.network.dhcp import messages
-from controller.network.dhcp.machine import Machine, Send
+from controller.network.dhcp.leases import Lease
+from controller.network.dhcp.machine import LeaseProblem, Machine, Send
 from controller.network.dhcp.sockets import LinkSocket, open_link
 
 _PASSING = {errno.ENETDOWN, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}
@@ -35,16 +36,22 @@ class Link(NamedTuple):
 class LeaseClient:
     """Obtains and renews the lease of one link.
 
-    ``changed`` is called after every change of ``machine.lease`` or ``machine.trouble``, and when the client closes
-    itself.
+    ``renewed`` is called when ``machine.lease`` was renewed as expected; ``changed`` after every other change of it or
+    of ``machine.problem``, and when the client closes itself.
     """
 
     def __init__(
-        self, link: Link, machine: Machine, changed: Callable[[], None], clock: Callable[[], float] = now
+        self,
+        link: Link,
+        machine: Machine,
+        changed: Callable[[], None],
+        renewed: Callable[[], None],
+        clock: Callable[[], float] = now,
     ) -> None:
         self.link = link
         self.machine = machine
         self._changed = changed
+        self._renewed = renewed
         self._clock = clock
         self._socket: LinkSocket | None = None
         self._process = -1
@@ -122,10 +129,14 @@ class LeaseClient:
         if self._socket is None:
             return
         self._set_timer()
-        found = (self.machine.lease, self.machine.problem)
-        if found != self._reported:
-            self._reported = found
-            self._changed()
+        self._report(self.machine.lease, self.machine.problem)
+
+    def _report(self, lease: Lease | None, problem: LeaseProblem | None) -> None:
+        before, self._reported = self._reported, (lease, problem)
+        if self._reported == before:
+            return
+        is_renewal = lease is not None and lease.renews(before[0]) and problem == before[1]
+        (self._renewed if is_renewal else self._changed)()
 
     def _send(self, what: Send) -> None:
         if self._socket is None:

@@ -13,7 +13,6 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,9 @@ from controller.network.dhcp.leases import Lease
 from controller.network.dhcp.machine import Client, LeaseProblem, Machine
 
 KEPT = 4096  # files of half a kilobyte; a node has at most 250 runtimes with eight interfaces
-_REWRITE_SECONDS = 300.0  # least interval of writes for renewals that change only times, to spare SD cards
+# The file of a lease that is only renewed is written no more often, to spare SD cards. Its earlier expiry matters only
+# after a power cut, while no server answers: then the address is requested as well, but not used any more.
+_REWRITE_SECONDS = 6 * 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,12 @@ class LeaseManager:
             # Its socket keeps the namespace of the previous run, and with it the MAC address on the parent.
             former.close()
         known = await self._remembered(key, former)
-        made = LeaseClient(link, Machine(client, known, self._random_number), lambda: self._changed.add(key))
+        made = LeaseClient(
+            link,
+            Machine(client, known, self._random_number),
+            changed=lambda: self._changed.add(key),
+            renewed=lambda: self._on_renewal(key),
+        )
         # Registered before it starts, so that forget() and close() reach a client whose socket is being opened.
         self._clients[key] = made
         try:
@@ -130,12 +136,22 @@ class LeaseManager:
         # A clock that was set back must not extend a lease beyond its duration.
         return _not_in_future(lease.shifted(now() - self._wall()), now()) if lease else None
 
+    def _on_renewal(self, key: LeaseKey) -> None:
+        """Store the lease if that is due; for the runtime nothing has changed."""
+        if self._unwritten(key):
+            self._changed.add(key)
+
+    def _unwritten(self, key: LeaseKey) -> Lease | None:
+        """Return the lease if it must be written."""
+        client, written = self._clients.get(key), self._written.get(key)
+        lease = client.machine.lease if client else None
+        if lease is None or (written and lease.renews(written) and lease.renewed - written.renewed < _REWRITE_SECONDS):
+            return None
+        return lease
+
     async def _write(self, key: LeaseKey) -> None:
-        client = self._clients.get(key)
-        if client is None or client.machine.lease is None:
-            return
-        lease = client.machine.lease
-        if (before := self._written.get(key)) and _only_times_changed(before, lease):
+        lease = self._unwritten(key)
+        if lease is None:
             return
         document = {"key": list(key), "lease": leases.to_document(lease.shifted(self._wall() - now()))}
         if await asyncio.to_thread(self._put, key, json.dumps(document).encode()):
@@ -171,8 +187,3 @@ class LeaseManager:
 
 def _not_in_future(lease: Lease, current: float) -> Lease:
     return lease if lease.renewed <= current else lease.shifted(current - lease.renewed)
-
-
-def _only_times_changed(before: Lease, lease: Lease) -> bool:
-    """Return whether only the times changed, and not by much."""
-    return replace(before, renewed=lease.renewed) == lease and lease.renewed - before.renewed < _REWRITE_SECONDS

@@ -40,6 +40,10 @@ class Lease:
         """Return the end of the lease."""
         return self.renewed + self.duration
 
+    def renews(self, before: Lease | None) -> bool:
+        """Return whether this is ``before`` with another time of renewal."""
+        return before is not None and replace(before, renewed=self.renewed) == self
+
     def shifted(self, seconds: float) -> Lease:
         """Return the lease in another clock."""
         return replace(self, obtained=self.obtained + seconds, renewed=self.renewed + seconds)

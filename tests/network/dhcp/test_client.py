@@ -40,9 +40,8 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowSocket]:
 
 
 def lease_client() -> LeaseClient:
-    return LeaseClient(
-        Link(bare(os.getpid()), "lan0", 1), Machine(Client(b"\x02" * 6, "plc-1"), None, lambda: 0.5), lambda: None
-    )
+    machine = Machine(Client(b"\x02" * 6, "plc-1"), None, lambda: 0.5)
+    return LeaseClient(Link(bare(os.getpid()), "lan0", 1), machine, changed=lambda: None, renewed=lambda: None)
 
 
 async def closed(end: socket.socket) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from tests.support.bare_container import BareContainer
 from tests.support.command import run
 from tests.support.descriptors import opened
 from tests.support.dhcp_server import SHORTEST_LEASE, DhcpServer
+from tests.support.edge_host import eventually
 from tests.support.lan import Lan
 from tests.support.processes import bare
 
@@ -81,6 +84,37 @@ async def test_a_lease_has_times_of_day(manager: LeaseManager, container: BareCo
     assert str(lease_state.lease.address.ip) == server.given()[MAC][0]
     assert 0 < lease_state.lease.expires - time.time() <= SHORTEST_LEASE
     assert lease_state.kept
+
+
+async def test_a_renewal_that_changes_only_times_is_neither_written_nor_reported(
+    manager: LeaseManager, container: BareContainer, lan: Lan, tmp_path: Path
+) -> None:
+    reported = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    with DhcpServer(lan, tmp_path, "--dhcp-option=option:T1,5"):
+        await manager.keep(KEY, container.link, CLIENT)
+        first = await eventually(partial(_renewed_after, manager, container.link, 0.0), "a lease")
+        await eventually(partial(_renewed_after, manager, container.link, first), "a renewal")
+
+    container.end()
+
+    assert await reported == ["a lease", "the end"]
+    (kept,) = (tmp_path / "leases").glob("*.json")
+    assert json.loads(kept.read_text())["lease"]["renewed"] == pytest.approx(first, abs=1)
+
+
+async def _renewed_after(manager: LeaseManager, link: Link, time_of_day: float) -> float | None:
+    lease = manager.lease_state(KEY, link).lease
+    return lease.renewed if lease and lease.renewed > time_of_day + 1 else None
+
+
+async def _changes_until_the_end(manager: LeaseManager, link: Link) -> list[str]:
+    """Return what each reported change is about."""
+    reported = []
+    async for _ in manager.changes():
+        reported.append("a lease" if manager.lease_state(KEY, link).kept else "the end")
+        if reported[-1] == "the end":
+            break
+    return reported
 
 
 async def test_keeping_the_same_link_again_changes_nothing(

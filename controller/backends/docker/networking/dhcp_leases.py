@@ -78,8 +78,10 @@ def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedIn
         # Another fault of the link is for us to repair: then the server is not what the interface waits for.
         awaits, detail = _AWAITED[lease_state.problem]
         return replace(seen, in_order=False, detail=seen.detail or detail, awaits="" if seen.detail else awaits)
-    remark = reasons.LEASE_UNRENEWED if lease_state.problem is LeaseProblem.UNRENEWED else ""
-    return replace(seen, lease=_observed(lease_state.lease), remark=remark)
+    observed = _observed(lease_state.lease)
+    if lease_state.problem is LeaseProblem.UNRENEWED:
+        return replace(seen, lease=_with_times(observed, lease_state.lease), remark=reasons.LEASE_UNRENEWED)
+    return replace(seen, lease=observed)
 
 
 def _observed(lease: Lease) -> LeaseStatus:
@@ -90,9 +92,13 @@ def _observed(lease: Lease) -> LeaseStatus:
         dns=tuple(map(str, lease.name_servers)),
         server=str(lease.server),
         obtained_at=timestamps.rfc3339(lease.obtained),
-        renewed_at=timestamps.rfc3339(lease.renewed),
-        expires_at="" if lease.duration == INFINITE else timestamps.rfc3339(lease.expires),
     )
+
+
+def _with_times(observed: LeaseStatus, lease: Lease) -> LeaseStatus:
+    """The lease with the times that each renewal changes: as long as it is renewed, nothing has to be written."""
+    expires_at = "" if lease.duration == INFINITE else timestamps.rfc3339(lease.expires)
+    return observed.model_copy(update={"renewed_at": timestamps.rfc3339(lease.renewed), "expires_at": expires_at})
 
 
 def _key(identity: Identity, desired: DesiredInterface) -> LeaseKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
@@ -15,7 +16,7 @@ from controller.network.dhcp.machine import LeaseProblem
 from tests.backends.docker.networking.interfaces import leased, static
 
 LEASE = Lease(
-    IPv4Interface("10.9.0.7/16"), IPv4Address("10.9.0.1"), 0.0, 60.0, INFINITE, 30.0, 50.0, IPv4Address("10.9.0.254")
+    IPv4Interface("10.9.0.7/16"), IPv4Address("10.9.0.1"), 0.0, 60.0, 120.0, 60.0, 105.0, IPv4Address("10.9.0.254")
 )
 SEEN = ObservedInterface("lan0", "eth0", attached=True, in_order=True)
 
@@ -48,16 +49,30 @@ def test_a_lease_that_nobody_keeps_is_a_fault() -> None:
     assert dhcp_leases.with_lease(leased(NOT_KEPT), SEEN).detail == "its lease is not kept"
 
 
-@pytest.mark.parametrize(
-    ("problem", "remark"), [(None, ""), (LeaseProblem.UNRENEWED, reasons.LEASE_UNRENEWED)], ids=["renewed", "not yet"]
-)
-def test_a_lease_is_reported_with_its_times(problem: LeaseProblem | None, remark: str) -> None:
-    found = dhcp_leases.with_lease(leased(LeaseState(LEASE, problem, settled=True, kept=True)), SEEN)
+def test_a_renewal_changes_nothing_that_is_observed() -> None:
+    renewed = replace(LEASE, renewed=120.0)
+    first, second = (
+        dhcp_leases.with_lease(leased(LeaseState(lease, settled=True, kept=True)), SEEN) for lease in (LEASE, renewed)
+    )
 
-    assert (found.in_order, found.remark) == (True, remark)
+    assert first == second
+    assert (first.in_order, first.remark) == (True, "")
+    assert first.lease is not None
+    assert (first.lease.address, first.lease.prefix_length, first.lease.gateway) == ("10.9.0.7", 16, "10.9.0.254")
+    assert first.lease.obtained_at == "1970-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("duration", "expires_at"), [(120.0, "1970-01-01T00:03:00Z"), (INFINITE, "")], ids=["limited", "infinite"]
+)
+def test_a_lease_that_is_not_renewed_is_reported_with_its_times(duration: float, expires_at: str) -> None:
+    lease = replace(LEASE, duration=duration)
+
+    found = dhcp_leases.with_lease(leased(LeaseState(lease, LeaseProblem.UNRENEWED, settled=True, kept=True)), SEEN)
+
+    assert (found.in_order, found.remark) == (True, reasons.LEASE_UNRENEWED)
     assert found.lease is not None
-    assert (found.lease.address, found.lease.prefix_length, found.lease.gateway) == ("10.9.0.7", 16, "10.9.0.254")
-    assert (found.lease.renewed_at, found.lease.expires_at) == ("1970-01-01T00:01:00Z", "")
+    assert (found.lease.renewed_at, found.lease.expires_at) == ("1970-01-01T00:01:00Z", expires_at)
 
 
 def test_a_static_or_absent_interface_has_no_lease() -> None:
