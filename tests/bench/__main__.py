@@ -81,10 +81,11 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _interruptible(sections: list[Section], options: argparse.Namespace) -> int:
-    """Clean up after SIGTERM as after Ctrl-C."""
+    """Clean up after SIGTERM, and when the terminal is closed, as after Ctrl-C."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await measure(sections, options)
 
 

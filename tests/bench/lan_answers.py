@@ -24,7 +24,8 @@ class LanAnswers:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{address}\n".encode())
-        return float(await asyncio.wait_for(self._process.stdout.readline(), GIVE_UP_SECONDS))
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            return float(await self._process.stdout.readline())
 
     async def all(self, addresses: Iterable[str]) -> float:
         """When the last of the addresses had answered."""

@@ -65,10 +65,10 @@ async def _power_cut(ours: Host, lan: Lan, addresses: list[str], *, controlled: 
     await ours.edge.kill()
     await ours.cloud.stop()
     await asyncio.to_thread(_cut, ours.engine, lan)
-    async with lan_answers(lan) as on_lan:
-        answering = asyncio.create_task(on_lan.all(addresses))
+    async with lan_answers(lan) as on_lan, asyncio.TaskGroup() as tasks:
+        answering = tasks.create_task(on_lan.all(addresses))
         began = time.perf_counter()
-        starting = asyncio.create_task(asyncio.to_thread(ours.engine.start))
+        starting = tasks.create_task(asyncio.to_thread(ours.engine.start))
         if controlled:
             await ours.start(connected=False)
         await starting
