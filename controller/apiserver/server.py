@@ -18,8 +18,9 @@ import yaml
 
 from controller import __version__, boottime, errors, files, names
 from controller.apiserver.access import kubeconfigs
-from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.access.authorization import Policy
 from controller.apiserver.access.credentials import Credentials
+from controller.apiserver.access.identities import Identity
 from controller.apiserver.access.renewal import CertificateRenewal
 from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users

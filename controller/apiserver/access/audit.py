@@ -12,7 +12,7 @@ import logging
 from aiohttp import web
 
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import Identity
+from controller.apiserver.access.identities import Identity
 
 logger = logging.getLogger("edge.audit")
 

@@ -13,17 +13,10 @@ from typing import Any, NamedTuple
 from controller import names
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.identities import ANONYMOUS, AUTHENTICATED, CONTROLLER, MASTERS, Identity
 from controller.apiserver.kinds.resources import Registry
 
 Object = dict[str, Any]
-
-
-class Identity(NamedTuple):
-    """An authenticated user."""
-
-    name: str
-    groups: tuple[str, ...] = ()
-    impersonator: str = ""  # the real user, if impersonated
 
 
 class Rule(NamedTuple):
@@ -61,11 +54,6 @@ class PathRule(NamedTuple):
 
 
 Rules = tuple[Rule | PathRule, ...]
-
-ANONYMOUS = Identity("system:anonymous", ("system:unauthenticated",))
-AUTHENTICATED = "system:authenticated"
-MASTERS = "system:masters"
-CONTROLLER = "controller"
 
 READ = ("get", "list", "watch")
 HEALTH = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*", "/version", "/version/")

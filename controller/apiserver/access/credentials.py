@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import files
-from controller.apiserver.access.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
+from controller.apiserver.access.identities import AUTHENTICATED, CONTROLLER, MASTERS, Identity
 
 # Users with stored credentials, and their group.
 USERS = {"admin": MASTERS, CONTROLLER: ""}

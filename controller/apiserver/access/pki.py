@@ -17,8 +17,8 @@ from pathlib import Path
 from cryptography import x509
 
 from controller import RELEASED, certificates, files
-from controller.apiserver.access.authorization import MASTERS
 from controller.apiserver.access.credentials import USERS, CredentialFiles
+from controller.apiserver.access.identities import MASTERS
 from controller.certificates import BEGIN, Pair, Period
 
 log = logging.getLogger(__name__)

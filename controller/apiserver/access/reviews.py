@@ -10,7 +10,8 @@ from typing import Any
 
 from controller.apiserver import failures, times
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.access.authorization import Policy
+from controller.apiserver.access.identities import Identity
 from controller.apiserver.access.users import Users
 from controller.apiserver.schemas import structural
 from controller.apiserver.schemas.causes import Cause

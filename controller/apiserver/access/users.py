@@ -16,7 +16,8 @@ from aiohttp import web
 
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import ANONYMOUS, AUTHENTICATED, CONTROLLER, Identity, Policy
+from controller.apiserver.access.authorization import Policy
+from controller.apiserver.access.identities import ANONYMOUS, AUTHENTICATED, CONTROLLER, Identity
 
 GROUP_ATTRIBUTE = "organizationName"
 LOCAL = Identity(CONTROLLER, (AUTHENTICATED,))

@@ -16,7 +16,8 @@ from controller import errors
 from controller.apiserver import failures
 from controller.apiserver.access import attributes, audit
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import ANONYMOUS, Identity, Policy
+from controller.apiserver.access.authorization import Policy
+from controller.apiserver.access.identities import ANONYMOUS, Identity
 from controller.apiserver.access.users import Users
 from controller.apiserver.http import limits, responses
 from controller.apiserver.http.limits import Limits

@@ -19,7 +19,7 @@ from typing_extensions import override
 from controller.apiserver import failures
 from controller.apiserver.access import authorization
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import CONTROLLER, Identity
+from controller.apiserver.access.identities import CONTROLLER, Identity
 from controller.apiserver.worker import Worker
 
 T = TypeVar("T")

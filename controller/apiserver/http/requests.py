@@ -12,7 +12,8 @@ from aiohttp import web
 from controller.apiserver import failures
 from controller.apiserver.access import audit, users
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.access.authorization import Policy
+from controller.apiserver.access.identities import Identity
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
 from controller.apiserver.documents.discovery import Documents
 from controller.apiserver.documents.openapi import OpenApi

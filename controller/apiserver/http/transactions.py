@@ -19,7 +19,8 @@ from aiohttp import web
 from controller.apiserver import failures
 from controller.apiserver.access import attributes, audit
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.access.authorization import Policy
+from controller.apiserver.access.identities import Identity
 from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.objects import request_options
 from controller.apiserver.verbs import writing

@@ -11,7 +11,8 @@ import yaml
 
 from controller.apiserver.access import pki
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import AUTHENTICATED, Identity, Policy, Rule
+from controller.apiserver.access.authorization import Policy, Rule
+from controller.apiserver.access.identities import AUTHENTICATED, Identity
 from controller.apiserver.access.kubeconfig_issuer import KubeconfigIssuer
 from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.kinds.resources import Registry

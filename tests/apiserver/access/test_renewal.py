@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from controller.apiserver.access import renewal
-from controller.apiserver.access.pki import LEAF_DAYS, RENEW_DAYS
+from controller.apiserver.access.pki import LEAF_DAYS, RENEW_DAYS, Pki
 from controller.apiserver.access.renewal import CertificateRenewal
+from tests.support import command
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -111,3 +112,9 @@ def test_what_that_process_reports_is_logged(
     CertificateRenewal(tmp_path).ensure(NOW)
     (logged,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "edge-controller kubeconfig" in logged
+
+
+def test_that_process_does_not_import_the_server() -> None:
+    server = ("aiohttp", "yaml", "controller.apiserver.failures")
+    code = f"import sys, {Pki.__module__}; print([name for name in {server} if name in sys.modules])"
+    assert command.run(sys.executable, "-c", code).stdout.strip() == "[]"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.access.authorization import Policy
+from controller.apiserver.access.identities import Identity
 from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users
 from controller.apiserver.kinds.core import CORE

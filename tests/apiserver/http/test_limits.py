@@ -9,7 +9,7 @@ import pytest
 
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
-from controller.apiserver.access.authorization import Identity
+from controller.apiserver.access.identities import Identity
 from controller.apiserver.http.limits import LISTS, LONGEST_SECONDS, Limits, allotted, time
 
 ADMIN, CONTROLLER, VIEWER = Identity("admin"), Identity("controller"), Identity("viewer")
