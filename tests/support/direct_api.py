@@ -110,12 +110,12 @@ class DirectApi(ApiClient):
 
     async def transaction(self, *steps: Write, unless: Selection | None = None) -> Sequence[Object]:
         async with self._handling("transaction", kinds.RUNTIMES):
-            if unless:
-                self._reading.check_absent(_ref(kinds.RUNTIMES, ""), unless.selector)
             found = [_step(step) for step in steps]
             for step in found:
                 await self._make(step.ref.namespace)
-            done = await self._verbs.together(found)
+            every = _ref(kinds.RUNTIMES, "")
+            checks = [Step(every, self._reading.absence(every, unless.selector))] if unless else []
+            done = await self._verbs.together(found, checks)
             return [
                 _copied(writing.shown(step.ref.resource, made.object)) for step, made in zip(found, done, strict=True)
             ]

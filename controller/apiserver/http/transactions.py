@@ -58,20 +58,19 @@ class Transactions:
         if not isinstance(writes, list) or not 0 < len(writes) <= WRITES:
             raise failures.bad_request(FORM)
         steps = [self._step(request, user, write) for write in writes]
-        # Last, as nothing is awaited between this and the queue of writes.
-        self._check_absent(user, body.get("unless"))
-        done = await self._verbs.together([step for _, step in steps])
+        checks = self._checks(user, body.get("unless"))
+        done = await self._verbs.together([step for _, step in steps], checks)
         for attrs, step in steps:
             noted = attrs._replace(name=step.ref.name)
             audit.note(request, user, noted, 201 if attrs.verb == "create" else 200, time.monotonic() - began)
         objects = [writing.shown(step.ref.resource, made.object) for (_, step), made in zip(steps, done, strict=True)]
         return responses.answer({"objects": objects})
 
-    def _check_absent(self, user: Identity, unless: Any) -> None:
-        """Raise failures.Failure (409) if ``unless`` selects an object."""
+    def _checks(self, user: Identity, unless: Any) -> list[Step]:
+        """The step that raises failures.Failure (409) if ``unless`` selects an object; none without ``unless``."""
         match unless:
             case None:
-                return
+                return []
             case {"path": str(path), "selector": str(selector)}:
                 attrs = attributes.of_url("GET", unquote(path), {})
             case _:
@@ -79,7 +78,8 @@ class Transactions:
         self._policy.check(user, attrs)
         if attrs.verb != "list":
             raise failures.bad_request(FORM)
-        self._reading.check_absent(self._listed(attrs), selector)
+        ref = self._listed(attrs)
+        return [Step(ref, self._reading.absence(ref, selector))]
 
     def _step(self, request: web.Request, user: Identity, write: Any) -> tuple[Attributes, Step]:
         match write:

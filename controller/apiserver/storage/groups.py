@@ -113,6 +113,8 @@ class Transaction:
     def __init__(self, key: Key, group: Group) -> None:
         self.current = group.get(key)  # must not be changed
         self.get = group.get
+        self.pending: Sequence[Change] = group.changes
+        """The changes of the writes before this one that are not on disk yet, in their order."""
         self._key = key
         self._group = group
 

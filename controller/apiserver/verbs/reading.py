@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import selectors
 from controller.apiserver.objects.request_options import NOW, Continue, ListOptions
-from controller.apiserver.storage.store import Store
+from controller.apiserver.storage.store import Store, Transaction
 from controller.apiserver.verbs.field_index import FieldIndexes, reader
 from controller.apiserver.verbs.writing import ResourceRef
 
@@ -31,12 +32,19 @@ class Reading:
             raise failures.not_found(ref.resource, ref.name)
         return found
 
-    def check_absent(self, ref: ResourceRef, field: str) -> None:
-        """Raise failures.Failure (409) if a current object matches the field selector."""
+    def absence(self, ref: ResourceRef, field: str) -> Callable[[Transaction], None]:
+        """A step of a transaction that raises failures.Failure (409) if an object matches the field selector."""
         matches = predicate(ref.resource, "", field)
-        for item in self._indexes.select(ref.resource, ref.namespace, selectors.equalities(field)):
-            if matches(item):
-                raise failures.already_exists(ref.resource, item["metadata"]["name"])
+        current = partial(self._indexes.select, ref.resource, ref.namespace, selectors.equalities(field))
+        current()  # builds the index here: the step runs in the store's thread
+
+        def check(write: Transaction) -> None:
+            written = (change for change in write.pending if change.type != "DELETED" and ref.includes(change.key))
+            for item in (*current(), *(change.object for change in written)):
+                if matches(item):
+                    raise failures.already_exists(ref.resource, item["metadata"]["name"])
+
+        return check
 
     async def select(self, ref: ResourceRef, options: ListOptions) -> tuple[list[Object], Object]:
         """Return the selected objects and the metadata of their list."""

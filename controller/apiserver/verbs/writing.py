@@ -67,13 +67,17 @@ class ResourceRef(NamedTuple):
         """Where it is stored."""
         return Key(self.resource.key, self.namespace if self.resource.namespaced else "", self.name)
 
+    def includes(self, key: Key) -> bool:
+        """Whether a collection contains the object that is stored there."""
+        return key.resource == self.resource.key and self.namespace in ("", key.namespace)
+
 
 class Step(NamedTuple):
-    """A write that is yet to run."""
+    """A write, or a check before the next ones, that is yet to run."""
 
     ref: ResourceRef
-    work: Work
-    options: WriteOptions
+    work: Callable[[Transaction], Any]
+    options: WriteOptions = WriteOptions()
 
 
 class Verbs:
@@ -143,9 +147,10 @@ class Verbs:
         """Delete, or mark for deletion while finalizers remain."""
         return await self._write(ref, partial(_mark_deleted, ref, request, options), options)
 
-    async def together(self, steps: Sequence[Step]) -> list[Written]:
-        """Run several writes, all or none of which take effect."""
-        return await self._store.write_together([(step.ref.key, step.work) for step in steps])
+    async def together(self, writes: Sequence[Step], checks: Sequence[Step] = ()) -> list[Written]:
+        """Run several writes after some checks, all or none of which take effect."""
+        done = await self._store.write_together([(step.ref.key, step.work) for step in (*checks, *writes)])
+        return done[len(checks) :]
 
     async def release(self, ref: ResourceRef, without: Callable[[Object], Object]) -> None:
         """Drop the server's own finalizers of a deleted object by ``without``; removes it if no others remain."""
