@@ -69,7 +69,9 @@ class Lifecycle:
 
     async def stop(self, target: Target) -> None:
         """Stop the container within the spec's grace period, and return a passed-through interface to the host."""
-        container = await self._containers.require(target.identity)
+        await self._stop_running(await self._containers.require(target.identity), target)
+
+    async def _stop_running(self, container: Container, target: Target) -> None:
         # Before the stop: a restart of our service may have lost the mount of the namespace, without which a virtual
         # interface dies with the container.
         await self._dedication.recover(target.identity, container.process)
@@ -78,8 +80,9 @@ class Lifecycle:
 
     async def restart(self, target: Target) -> None:
         """Stop and start it. Raises errors.Retry(DISK_FULL) before the stop (require_room)."""
-        await require_room(await self._containers.require(target.identity))
-        await self.stop(target)
+        container = await self._containers.require(target.identity)
+        await require_room(container)
+        await self._stop_running(container, target)
         # Not `start`: a probe that finds a conflict after the stop would leave the runtime down.
         await self._start_over(target)
 

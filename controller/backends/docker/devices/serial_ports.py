@@ -52,9 +52,11 @@ class SerialPorts(Facet):
     async def observe(self, target: Target, container: Container | None, observed: Observed) -> Observed:
         """Add the state of each port; without a running container only what blocks access to its device."""
         checked = self._check(target, container)
-        seen = await asyncio.to_thread(lambda: [_observe_port(container, one) for one in checked])
+        seen, former = await asyncio.to_thread(
+            lambda: ([_observe_port(container, one) for one in checked], self._removed_nodes(target, container))
+        )
         self._held[target.identity] = _held(checked, seen)
-        return replace(observed, devices=(*seen, *await asyncio.to_thread(self._removed_nodes, target, container)))
+        return replace(observed, devices=(*seen, *former))
 
     async def attach(self, target: Target) -> None:
         """Place the nodes of plugged-in devices and remove all others. Raises errors.Retry(STEP_FAILED)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from controller import errors
@@ -97,8 +97,10 @@ class NetworkFacet(Facet):
         except errors.Retry:
             # It exited between two queries; its event triggers the next observation.
             return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
-        servers = await asyncio.to_thread(resolver.name_servers, container.process)
-        states = await asyncio.to_thread(_states, {desired.parent for desired in desired_interfaces})
+        parents = {desired.parent for desired in desired_interfaces}
+        servers, states = await asyncio.to_thread(
+            lambda: (resolver.name_servers(container.process), {name: interfaces.state(name) for name in parents})
+        )
         wrong_servers = uses_other_servers(container, desired_interfaces, servers)
         seen = _running_interfaces(desired_interfaces, container, snapshot, wrong_servers=wrong_servers)
         return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
@@ -122,10 +124,6 @@ def _running_interfaces(
         address = str(link.addresses[0].ip) if link and link.addresses else ""
         seen.append(dhcp_leases.with_lease(desired, _interface(desired, link is not None, address, detail)))
     return (*_surplus(snapshot, desired_interfaces, configured), *seen)
-
-
-def _states(parents: Iterable[str]) -> dict[str, LinkState]:
-    return {name: interfaces.state(name) for name in parents}
 
 
 def _with_parent(seen: ObservedInterface, parent: LinkState) -> ObservedInterface:
