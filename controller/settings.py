@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from typing_extensions import override
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from controller import errors, names
 from controller.api.fields import NODE_NAME, ObjectName
@@ -44,10 +42,10 @@ OPENPLC_TEMPLATE: dict[str, Any] = {
 }
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. Raises pydantic errors; use ``load`` to get them as one sentence."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     cloud_url: CloudUrl = Field(
         "https://api.getedge.me",
@@ -135,19 +133,6 @@ class Settings(BaseSettings):
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(5, description="Heartbeat interval in seconds.")
     log_format: Literal["console", "json"] = Field("console", description="Log format.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
-
-    @classmethod
-    @override
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use only the constructor's values: ``load`` has already merged flags, environment and file."""
-        return (init_settings,)
 
 
 def variable(field: str) -> str:
