@@ -153,6 +153,25 @@ async def test_with_free_space_all_writes_succeed_and_the_reserve_is_refilled(di
     assert (await values(disk))["new"] == 299
 
 
+async def test_the_reserve_is_refilled_after_many_writes_only(disk: SmallDisk) -> None:
+    store = await opened(disk)
+    filled = size(disk)
+    for number in range(100):
+        await put(store, f"few-{number}", number)
+    await store.refill()
+    assert size(disk) == filled
+    for number in range(PAGES):
+        await put(store, f"many-{number}", number)
+    await store.refill()
+    assert size(disk) > filled
+    await store.close()
+
+
+def size(disk: SmallDisk) -> int:
+    """The bytes of the database."""
+    return (disk.path / "objects.db").stat().st_size
+
+
 @BOTH
 def test_a_full_disk_and_its_end_are_logged_once(
     disk: SmallDisk, caplog: pytest.LogCaptureFixture, tmp_path: Path

@@ -15,13 +15,17 @@ from controller.disk import ENOUGH_BYTES, Disk
 
 PAGE = 4096
 PAGES = 1024  # free pages reserved in the file
-KEPT_PAGES = PAGES + PAGES // 4  # free pages beyond this are returned to the disk
+# SQLite fills free pages before it grows the file, so a refill writes all of them, twice. It therefore begins late and
+# adds enough for many writes, and what a compaction frees for the writes until the next one stays.
+LEAST_PAGES = PAGES - PAGES // 4  # free pages below which the reserve is refilled
+FILLED_PAGES = PAGES + PAGES // 2  # free pages after a refill
+KEPT_PAGES = 2 * PAGES  # free pages beyond this are returned to the disk
+STEP_PAGES = 64  # refilling less is not worth it, when the disk has no space for more
 # A frame is a page with a header of 24 bytes (SQLite: fileformat2.html, 4.1).
 LOG_FRAME = PAGE + 24
 LOG_FRAMES = 500  # checkpoint once the log has this many
 LOG_BYTES = (LOG_FRAMES + PAGES + 1) * LOG_FRAME  # the log is never truncated below this
 TOUCH = "BEGIN; UPDATE compaction SET floor = floor + 1; UPDATE compaction SET floor = floor - 1; COMMIT"
-STEP_PAGES = 64  # refilling less is not worth it
 ROW_PAGES = 4  # maximum for a small row with its index entry
 
 
@@ -69,9 +73,9 @@ class Reserve:
     def refill(self) -> None:
         """Grow the reserve to its size, as far as the disk has space. Raises sqlite3.Error."""
         pages = self._affordable()
-        log = self._log.stat().st_size
+        least = min(LEAST_PAGES, pages - STEP_PAGES)
         # Both parts must be there: free pages in the file are of no use if the log cannot take the write first.
-        if self._disk.check() or (self.free() >= pages - STEP_PAGES and log >= (pages - STEP_PAGES) * LOG_FRAME):
+        if self._disk.check() or (self.free() >= least and self._log.stat().st_size >= least * LOG_FRAME):
             return
         # SQLite cannot be given free pages. A table that is filled and dropped leaves them behind.
         self._connection.execute("CREATE TABLE IF NOT EXISTS reserve (filler BLOB)")
@@ -100,7 +104,7 @@ class Reserve:
         """How many free pages fit, with as many in the log, such that the disk still has space afterwards."""
         # A reserve that fills the disk would itself cause the state that it is meant for.
         spare = self._disk.free_bytes() - 2 * ENOUGH_BYTES
-        return min(PAGES, max(0, spare) // (2 * PAGE) + self.free())
+        return min(FILLED_PAGES, max(0, spare) // (2 * PAGE) + self.free())
 
 
 def refusal(disk: Disk) -> errors.DiskFullError:

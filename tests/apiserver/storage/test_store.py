@@ -219,7 +219,7 @@ async def test_compaction_returns_space_to_the_disk_except_for_the_reserve(tmp_p
     path = tmp_path / "objects.db"
     store = Store(path, history=1)
     await store.open()
-    for number in range(100):
+    for number in range(150):
         await put(store, "big", value=str(number) * 50_000)
     await store.close()
     grown = path.stat().st_size
