@@ -6,15 +6,16 @@ Both begin before the first request and end with the first answer to an ARP requ
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import NamedTuple
 
 from tests.bench import machine, rows
+from tests.bench.bare_client import BareClient, bare_client
 from tests.bench.host import FIRST_HOST, Host, host
-from tests.bench.lan_answers import LanAnswers, lan_answers
+from tests.bench.lan_answers import INTERVAL_SECONDS, LanAnswers, lan_answers
 from tests.bench.raw import RawDocker, raw_docker
 from tests.bench.rows import Goal, Reference, Row
 from tests.bench.section import Run, say
@@ -24,29 +25,28 @@ ALLOWED_FACTOR = 1.08
 
 
 class Creation(NamedTuple):
-    """Seconds of each round: until the LAN's answer, and of ours until the command's; and of a fsync."""
+    """Seconds of each round: until the LAN's answer, and of ours until the command's; of a bare client, and a fsync."""
 
     ours: list[float]
     raw: list[float]
     answered: list[float]
+    bare: list[float]
     fsync: list[float]
 
 
 class Bed(NamedTuple):
-    """A host with raw Docker beside it, each with a LAN."""
+    """A host with raw Docker beside it, each with a LAN; and a bare client of its cloud."""
 
     host: Host
     raw: RawDocker
+    bare: BareClient
     ours_on_lan: LanAnswers
     raw_on_lan: LanAnswers
 
 
 async def measure(run: Run) -> AsyncGenerator[Row]:
     """The rows of the section."""
-    async with host(run) as ours, AsyncExitStack() as stack:
-        raw = stack.enter_context(raw_docker(ours.docker))
-        on_lans = [await stack.enter_async_context(lan_answers(lan)) for lan in (ours.lan, raw.lan)]
-        bed = Bed(ours, raw, *on_lans)
+    async with host(run) as ours, bed_of(ours) as bed:
         await ours.start()
         await creations(bed, 1)  # the controller learns what the host refuses, and imports what it needs
         say(f"{run.counts.rounds} creations by raw Docker and by the controller in turn")
@@ -61,6 +61,7 @@ async def measure(run: Run) -> AsyncGenerator[Row]:
             rows.median(probing.answered),
             Reference("fsync of 4 kB", fsync),
             Goal(fsync.value + 0.003, "one fsync + 3 ms"),
+            note=f"a bare Socket.IO client: {rows.MILLISECONDS.show(rows.median(probing.bare).value)}",
         )
         await ours.edge.close()
         ours.edge.environment["EDGE_ADDRESS_PROBE"] = "false"
@@ -76,14 +77,26 @@ async def measure(run: Run) -> AsyncGenerator[Row]:
         )
 
 
+@contextlib.asynccontextmanager
+async def bed_of(ours: Host, interval: float = INTERVAL_SECONDS) -> AsyncIterator[Bed]:
+    """Put the references beside a host; ``interval`` is that of the ARP requests in seconds."""
+    async with contextlib.AsyncExitStack() as stack:
+        raw = stack.enter_context(raw_docker(ours.docker))
+        bare = await stack.enter_async_context(bare_client(ours.cloud))
+        on_lans = [await stack.enter_async_context(lan_answers(lan, interval)) for lan in (ours.lan, raw.lan)]
+        yield Bed(ours, raw, bare, *on_lans)
+
+
 async def creations(bed: Bed, rounds: int, first: int = FIRST_HOST) -> Creation:
     """Create and remove with raw Docker and with the controller in turn, so that both see the same noise."""
-    found = Creation([], [], [], [])
+    found = Creation([], [], [], [], [])
     for number in range(first, first + rounds):
         found.raw.append(await _raw(bed, f"raw-{number}", number))
         on_lan, answered = await _ours(bed, f"bench-{number}", number)
         found.ours.append(on_lan)
         found.answered.append(answered)
+        message = bed.host.edge.message("create_new_runtime", container_name=f"bench-{number}", vnic_configs=[])
+        found.bare.append(await bed.bare.answer_seconds("create_new_runtime", message))
         found.fsync.append(await asyncio.to_thread(machine.fsync_seconds, bed.host.edge.state))
     return found
 

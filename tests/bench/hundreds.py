@@ -6,14 +6,11 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 
 from tests.bench import rows
 from tests.bench.churn import deviation, gaps_since
-from tests.bench.create import ALLOWED_FACTOR, PROBE_SECONDS, Bed, creations
+from tests.bench.create import ALLOWED_FACTOR, PROBE_SECONDS, bed_of, creations
 from tests.bench.host import FIRST_HOST, host
-from tests.bench.lan_answers import lan_answers
-from tests.bench.raw import raw_docker
 from tests.bench.rows import Goal, Reference, Row
 from tests.bench.section import Run, say
 
@@ -23,9 +20,7 @@ POLL_SECONDS = 0.005  # every ARP request reaches all runtimes
 async def measure(run: Run) -> AsyncGenerator[Row]:
     """The rows of the section."""
     count = run.counts.hundreds
-    async with host(run) as ours, AsyncExitStack() as stack:
-        raw = stack.enter_context(raw_docker(ours.docker))
-        on_lans = [await stack.enter_async_context(lan_answers(lan, POLL_SECONDS)) for lan in (ours.lan, raw.lan)]
+    async with host(run) as ours, bed_of(ours, POLL_SECONDS) as bed:
         await ours.start()
         say(f"{count} runtimes")
         began = time.time()
@@ -34,7 +29,7 @@ async def measure(run: Run) -> AsyncGenerator[Row]:
         began = time.time()
         await asyncio.sleep(run.counts.heartbeat_seconds)
         yield deviation(f"heartbeats with {count} runtimes: off 5 s by at most", gaps_since(ours, began))
-        found = await creations(Bed(ours, raw, *on_lans), run.counts.rounds // 3 + 1, FIRST_HOST + count)
+        found = await creations(bed, run.counts.rounds // 3 + 1, FIRST_HOST + count)
         limit = max(ALLOWED_FACTOR * statistics.median(found.raw), PROBE_SECONDS) + 0.06
         yield Row(
             f"create beside {count} runtimes to answering on the LAN",
