@@ -96,8 +96,8 @@ class _Settled:
 async def _serve(folder: Path, count: int) -> Observed:
     server = ApiServer(folder, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
     await server.start()
-    ours = await asyncio.to_thread(server.credentials, "controller")
-    endpoint = Endpoint(server.url, ca_file=ours.ca, token=ours.token)
+    # As on a standalone host (manager/embedded_api.py).
+    endpoint = Endpoint(server.url, socket=server.socket)
     api = ApiClient(endpoint)
     for number in range(count):
         await api.create(kinds.RUNTIMES, _runtime(number))
