@@ -27,6 +27,7 @@ from controller.runtimes.result import Result
 CHANGE_WAIT_SECONDS = 0.5  # if longer, a pull would keep kopf from handling the next change of the object
 CLEANUP_SECONDS = 30.0
 CLEANUP_AGAIN_SECONDS = (1.0, 15.0)  # the first pause and the longest
+CONNECTIONS = 4  # one for the watch; without a limit, kopf opens one for each Runtime that it changes
 CLEANUP_CALL_SECONDS = 600.0  # kopf keeps every change of the object in memory meanwhile
 
 Submit = Callable[[Key], Awaitable[Result]]
@@ -61,8 +62,8 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
 
     kopf.on.login(id="login", registry=registry)(login)
     runtimes = (names.GROUP, names.VERSION, kinds.RUNTIMES.plural)
+    # Also at the start of this process: what was handled is remembered in memory only.
     kopf.on.create(*runtimes, id="runtime-created", registry=registry)(changed)
-    kopf.on.resume(*runtimes, id="runtime-resumed", registry=registry)(changed)
     # Without ``field`` every change of a label or an annotation would be handled.
     kopf.on.update(*runtimes, id="runtime-changed", field="spec", registry=registry)(changed)
     kopf.on.delete(*runtimes, id="runtime-deleted", registry=registry)(deleted)
@@ -95,7 +96,7 @@ def connection(endpoint: Endpoint) -> Connection:
 
 async def local_session(endpoint: Endpoint) -> kopf.AiohttpSession:
     """A session through the endpoint's UNIX socket, which kopf closes."""
-    session = aiohttp.ClientSession(connector=await connections.connector(endpoint, limit=0))
+    session = aiohttp.ClientSession(connector=await connections.connector(endpoint, limit=CONNECTIONS))
     return kopf.AiohttpSession(server=endpoint.base_url, aiohttp_session=session)
 
 

@@ -5,8 +5,6 @@ Imports kopf, so import this only in kopf's thread.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -71,22 +69,48 @@ def _storage(settings: kopf.OperatorSettings) -> None:
     """Use our own names: kopf's defaults would collide with those of other kopf operators."""
     settings.persistence.finalizer = names.FINALIZER
     # v1 keys are a second copy of each annotation, which only older versions of kopf read.
-    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP, v1=False)
-    settings.persistence.diffbase_storage = SpecDigest()
+    settings.persistence.progress_storage = UnfinishedProgress(prefix=names.GROUP, v1=False)
+    settings.persistence.diffbase_storage = HandledGenerations()
 
 
-class SpecDigest(kopf.AnnotationsDiffBaseStorage):
-    """Detects changes by a digest of the spec, which it stores instead of a copy; ignores labels and annotations.
+class UnfinishedProgress(kopf.AnnotationsProgressStorage):
+    """Writes the progress of handlers that kopf has to call again, but nothing about those that succeeded."""
 
-    A copy in an annotation could exceed the limit of all annotations together (262144 bytes), and would be written to
-    disk with every change. The old spec is never read: a pass compares with the container.
+    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Store a record, except for one of success: with it, kopf would mark each Runtime with an annotation."""
+        if not record.get("success"):
+            super().store(key=key, record=record, body=body, patch=patch)
+
+
+class HandledGenerations(kopf.DiffBaseStorage):
+    """Detects changes of the spec by the generation, and remembers the handled one in memory only.
+
+    kopf would write it to the object, which costs a write and an event for each change. Nobody needs it after a
+    restart: then each Runtime is new to kopf and gets a pass, as it did when kopf resumed it.
     """
 
     def __init__(self) -> None:
-        super().__init__(prefix=names.GROUP, v1=False)
+        super().__init__()
+        self._handled: dict[str, kopf.BodyEssence] = {}
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
         """The essence of a body: equal for equal specs. ``extra_fields`` belongs to kopf's interface and is unused."""
         del extra_fields
-        text = json.dumps(dict(body.get("spec") or {}), sort_keys=True)
-        return cast("kopf.BodyEssence", {"spec": {"sha256": hashlib.sha256(text.encode()).hexdigest()}})
+        # Below "spec", the field whose changes are handled.
+        return cast("kopf.BodyEssence", {"spec": {"generation": body.metadata.get("generation")}})
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """The essence that was handled; None for a Runtime that is new to this process."""
+        return self._handled.get(_uid(body))
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Remember a handled essence; forget it with the deletion, after which the uid never returns."""
+        del patch
+        if body.metadata.get("deletionTimestamp"):
+            self._handled.pop(_uid(body), None)
+        else:
+            self._handled[_uid(body)] = essence
+
+
+def _uid(body: kopf.Body) -> str:
+    return str(body.metadata["uid"])

@@ -8,7 +8,6 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-import kopf
 import pytest
 
 from controller import errors, names
@@ -16,10 +15,7 @@ from controller.api import kinds, reasons
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient, Endpoint
 from controller.runtimes.keys import Key
-from controller.runtimes.operator.kopf_operator import SpecDigest
 from tests.runtimes.operator.conftest import OperatorHarness, Restartable, is_ready, operating
-
-PREFIX = f"{names.GROUP}/"
 
 
 def ready_reason(found: dict[str, Any]) -> str:
@@ -51,9 +47,6 @@ async def test_a_changed_spec_takes_effect(harness: OperatorHarness) -> None:
 async def test_labels_and_annotations_trigger_no_pass(harness: OperatorHarness) -> None:
     await harness.create()
     await harness.ready()
-    await harness.until(
-        "plc-1", lambda o: f"{PREFIX}last-handled-configuration" in o["metadata"].get("annotations", ())
-    )
     before = (await harness.get("plc-1"))["status"]
     await harness.api.patch(kinds.RUNTIMES, "plc-1", "edge", {"metadata": {"labels": {"a": "b"}}})
     await harness.create("plc-2")
@@ -144,13 +137,13 @@ async def test_a_restarted_operator_resumes_without_changing_containers(harness:
     assert harness.backend.effects.count("replace") == 1
 
 
-async def test_kopf_writes_only_its_own_annotations_and_no_status(
+async def test_kopf_writes_only_the_finalizer(
     harness: OperatorHarness, admin: ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     await harness.create()
-    await harness.ready()
-    found = await harness.until("plc-1", lambda o: o["metadata"].get("annotations"))
-    assert all(name.startswith(PREFIX) for name in found["metadata"]["annotations"])
+    found = await harness.ready()
+    # The claim is ours (owners.py).
+    assert list(found["metadata"]["annotations"]) == [names.CLAIM]
     assert "kopf" not in json.dumps(found["status"])
     assert "inconsistencies" not in caplog.text
     posted = await admin.list(core_kinds.EVENTS, "edge")
@@ -188,16 +181,9 @@ async def test_kopf_logs_nothing_in_normal_operation(
 async def test_a_pass_that_finds_nothing_to_do_writes_nothing(harness: OperatorHarness) -> None:
     await harness.create()
     await harness.ready()
-    before = await harness.until("plc-1", _is_handled)
+    before = await harness.get("plc-1")
     assert (await harness.queue.reconcile(Key("edge", "plc-1"))).settled
     assert (await harness.get("plc-1"))["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
-
-
-def _is_handled(runtime: Any) -> bool:
-    """Whether kopf has recorded the current spec as handled and nothing as in progress."""
-    found = runtime["metadata"].get("annotations") or {}
-    handled: Any = next((json.loads(text) for name, text in found.items() if "last-handled" in name), {})
-    return handled == SpecDigest().build(body=kopf.Body(runtime)) and not any("/runtime-" in name for name in found)
 
 
 async def test_kopf_works_through_the_socket_of_its_own_process(api_server: Restartable) -> None:
