@@ -14,7 +14,7 @@ import pytest
 from controller import errors, names
 from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
-from controller.apiserver.storage.reserve import PAGE, PAGES, Urgency
+from controller.apiserver.storage.reserve import BYTES, Urgency
 from controller.apiserver.storage.store import SHORT_HISTORY, Store
 from controller.disk import Disk
 from controller.machinery import kinds as core_kinds
@@ -26,6 +26,7 @@ from tests.support.edge_host import eventually
 from tests.support.small_disk import SmallDisk
 
 STATUS_BYTES = 4000
+WRITES = 2 * BYTES // STATUS_BYTES  # more than the reserve holds
 
 
 BOTH = pytest.mark.parametrize("make", [small_disk.tmpfs, small_disk.ext4], ids=["tmpfs", "ext4"])
@@ -65,7 +66,7 @@ async def remove(store: Store, name: str) -> None:
 
 async def use_up_reserve(store: Store) -> None:
     """Write statuses of new objects until the reserve is used up."""
-    for number in range(2 * PAGES):
+    for number in range(WRITES):
         await put(store, f"status-{number}", number, Urgency.NECESSARY)
 
 
@@ -99,12 +100,12 @@ async def test_statuses_are_written_indefinitely_while_compaction_frees_space(di
     store = await opened(disk)
     await put(store, "one", 0)
     await asyncio.to_thread(disk.fill)
-    for number in range(2 * PAGES):
+    for number in range(WRITES):
         await put(store, "one", number, Urgency.NECESSARY)
         if number % SHORT_HISTORY == 0:
             await store.compact()
     await store.close()
-    assert await values(disk) == {"one": 2 * PAGES - 1}
+    assert await values(disk) == {"one": WRITES - 1}
 
 
 async def test_deletions_succeed_after_statuses_have_used_up_their_reserve(disk: SmallDisk) -> None:
@@ -160,7 +161,7 @@ async def test_the_reserve_is_refilled_after_many_writes_only(disk: SmallDisk) -
         await put(store, f"few-{number}", number)
     await store.refill()
     assert size(disk) == filled
-    for number in range(PAGES):
+    for number in range(BYTES // STATUS_BYTES):
         await put(store, f"many-{number}", number)
     await store.refill()
     assert size(disk) > filled
@@ -261,7 +262,7 @@ async def has_reserve(disk: SmallDisk) -> None:
     file = disk.path / "api" / "objects.db"
 
     async def made() -> bool:
-        return (await asyncio.to_thread(file.stat)).st_size > PAGES * PAGE
+        return (await asyncio.to_thread(file.stat)).st_size > BYTES
 
     await eventually(made, "the reserve")
 

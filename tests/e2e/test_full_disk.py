@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller.apiserver.storage.reserve import PAGE, PAGES
+from controller.apiserver.storage.reserve import BYTES
 from controller.localcloud.server import Cloud
 from tests.support import small_disk
 from tests.support.dockerd import Engine
@@ -65,7 +65,7 @@ async def test_a_full_disk_stops_no_runtime_after_any_restart_of_the_controller(
     database = edge.state / "api" / "objects.db"
 
     async def has_reserve() -> bool:
-        return (await asyncio.to_thread(database.stat)).st_size > PAGES * PAGE
+        return (await asyncio.to_thread(database.stat)).st_size > BYTES
 
     await eventually(has_reserve, "the reserve")
     await asyncio.to_thread(disk.fill)

@@ -17,17 +17,17 @@ from controller import files
 from controller.apiserver.storage import sqlite_errors
 from controller.disk import Disk
 
-FORMAT = 1  # of the tables; a program rejects a file with a later format
+FORMAT = 2  # of the tables; a program rejects a file with a later format
 BACKUP_MARK = 1  # user_version of a backup
 FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 SIDE_FILES = ("-wal", "-shm")
 NUMBERED = re.compile(r".*\.(?:damaged|replaced|lost)-(\d+)(?:-wal|-shm)?")  # names of ``free_name``, with side files
 LOCK_SECONDS = 30.0  # how long to wait for a lock of another process
-# The namespace "default" is created once per database, so its uid identifies the database and its copies.
+# Also of backups of format 1. The namespace "default" is created once per database, so its uid identifies the database
+# and its copies.
 SUMMARY = """
-SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'),
-  (SELECT count(*) FROM revisions r WHERE NOT deleted AND NOT EXISTS (SELECT 1 FROM revisions o
-   WHERE o.resource = r.resource AND o.namespace = r.namespace AND o.name = r.name AND o.id > r.id)),
+SELECT max((SELECT coalesce(max(id), 0) FROM revisions), (SELECT floor FROM compaction)),
+  (SELECT count(*) FROM (SELECT deleted, max(id) FROM revisions GROUP BY resource, namespace, name) WHERE NOT deleted),
   (SELECT json_extract(object, '$.metadata.uid') FROM revisions
    WHERE resource = 'namespaces' AND name = 'default' ORDER BY id DESC LIMIT 1)
 """

@@ -93,9 +93,8 @@ class Group:
 
     def add(self, change: Change, urgency: Urgency) -> None:
         """Add a change. Raises errors.DiskFullError if the disk is too full for it."""
-        row = Row(
-            change.revision, change.key, change.type == "DELETED", json.dumps(change.object, separators=(",", ":"))
-        )
+        text = json.dumps(change.object, separators=(",", ":"))
+        row = Row(change.revision, change.key, change.type == "DELETED", text, previous=_revision(change.before))
         self._rows.admit([*self._inserts, row], urgency)
         self._inserts.append(row)
         self.changes.append(change)
@@ -145,6 +144,10 @@ class Transaction:
 
 def _after(change: Change) -> Object | None:
     return None if change.type == "DELETED" else change.object
+
+
+def _revision(item: Object | None) -> int | None:
+    return int(item["metadata"]["resourceVersion"]) if item else None
 
 
 def _at(revision: int, item: Object) -> Object:

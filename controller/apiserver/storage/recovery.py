@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller import errors
-from controller.apiserver.storage import database, erasure, replacement, sqlite_errors
+from controller.apiserver.storage import conversion, database, erasure, replacement, sqlite_errors
 from controller.apiserver.storage.backups import BEFORE, Backups
 from controller.apiserver.storage.replacement import NOTICE
 
@@ -44,6 +44,8 @@ def prepare(
             for kept in (path, *(backup.path for backup in backups.all())):
                 erasure.erase(kept)
             _before_upgrade(path, backups, version, facts_read, backup_required=backup_required)
+        # Last, and without a connection: it replaces the file and its log.
+        conversion.convert(path, {**database.facts(path), FORMAT: str(database.FORMAT)})
     except (sqlite3.Error, OSError) as error:
         raise errors.SettingError(
             f"cannot use the database {path} ({error}): {sqlite_errors.remedy(error)}; nothing was changed"

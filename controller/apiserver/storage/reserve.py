@@ -11,22 +11,23 @@ from enum import IntEnum
 from pathlib import Path
 
 from controller import errors, names
+from controller.apiserver.storage.schema import OVERFLOW, PAGE
 from controller.disk import ENOUGH_BYTES, Disk
 
-PAGE = 4096
-PAGES = 1024  # free pages reserved in the file
+BYTES = 4 << 20  # free pages reserved in the file
+PAGES = BYTES // PAGE
 # SQLite fills free pages before it grows the file, so a refill writes all of them, twice. It therefore begins late and
 # adds enough for many writes, and what a compaction frees for the writes until the next one stays.
 LEAST_PAGES = PAGES - PAGES // 4  # free pages below which the reserve is refilled
 FILLED_PAGES = PAGES + PAGES // 2  # free pages after a refill
 KEPT_PAGES = 2 * PAGES  # free pages beyond this are returned to the disk
-STEP_PAGES = 64  # refilling less is not worth it, when the disk has no space for more
+STEP_PAGES = PAGES // 16  # refilling less is not worth it, when the disk has no space for more
 # A frame is a page with a header of 24 bytes (SQLite: fileformat2.html, 4.1).
 LOG_FRAME = PAGE + 24
-LOG_FRAMES = 500  # checkpoint once the log has this many
+LOG_FRAMES = (2 << 20) // PAGE  # checkpoint once the log has this many
 LOG_BYTES = (LOG_FRAMES + PAGES + 1) * LOG_FRAME  # the log is never truncated below this
 TOUCH = "BEGIN; UPDATE compaction SET floor = floor + 1; UPDATE compaction SET floor = floor - 1; COMMIT"
-ROW_PAGES = 4  # maximum for a small row with its index entry
+ROW_PAGES = 8  # maximum for a small row: of the table, and of the map of pages
 
 
 class Urgency(IntEnum):
@@ -58,7 +59,7 @@ class Reserve:
         # Checked for each write, as another program may have filled the disk since the last one; it is one statvfs.
         if not self._disk.check():
             return
-        if urgency is Urgency.ORDINARY or self.free() - size // PAGE - ROW_PAGES < FLOORS[urgency]:
+        if urgency is Urgency.ORDINARY or self.free() - size // OVERFLOW - ROW_PAGES < FLOORS[urgency]:
             raise refusal(self._disk)
 
     def free(self) -> int:

@@ -18,6 +18,7 @@ from controller.apiserver.storage import database, recovery
 from controller.apiserver.storage.backups import DAY, KEPT, Backups
 from controller.apiserver.storage.database import DatabaseOptions
 from controller.apiserver.storage.rows import Rows
+from controller.apiserver.storage.schema import PAGE
 from controller.apiserver.storage.store import Key, Store
 from controller.cli.main import cli
 from controller.disk import Disk
@@ -63,7 +64,7 @@ def empty_database(path: Path) -> Path:
 def damage(path: Path) -> None:
     """Overwrite the pages after the first one, like a worn-out SD card."""
     with path.open("r+b") as file:
-        file.seek(4096)
+        file.seek(PAGE)
         file.write(b"\xff" * 65536)
 
 
