@@ -57,6 +57,7 @@ class NodeServer(HttpServer):
         if verdict.status != 200:
             log.warning("Refused a query from %s: %s", request.remote, verdict.reason)
             return _refusal(verdict.status, verdict.reason)
+        self.mark_authenticated(request)
         return await handler(request)
 
     async def _answer(self, request: web.Request) -> web.Response:

@@ -14,9 +14,9 @@ from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Policy, Rule
 from controller.apiserver.access.identities import AUTHENTICATED, Identity
 from controller.apiserver.access.kubeconfig_issuer import KubeconfigIssuer
-from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.server import ApiServer
+from controller.machinery.connection_limits import ConnectionLimits
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, issued, kubectl, session_of, status
 
 MANIFESTS = Path(__file__).parents[3] / "manifests" / "cluster"

@@ -15,9 +15,9 @@ from aiohttp import web
 from yarl import URL
 
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.http import connection_limits, listener
-from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.http.listener import MARK_AUTHENTICATED, Listener
+from controller.machinery import acceptor, connection_limits
+from controller.machinery.connection_limits import ConnectionLimits
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_loopback_connections_are_accepted_beyond_the_limit(
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat loopback connections as those of another host with unlimited time for its handshake."""
     monkeypatch.setattr(connection_limits, "_is_loopback", lambda _: False)
-    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 600.0)
+    monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 600.0)
 
 
 @pytest.mark.usefixtures("elsewhere")

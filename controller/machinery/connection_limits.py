@@ -1,4 +1,4 @@
-"""Limits on the connections to the API: how many per host, and which one to close when there are too many. Pure.
+"""Limits on the connections to a server: how many per host, and which one to close when there are too many. Pure.
 
 A connection costs memory and a file descriptor from its first packet on, long before the client authenticates. So the
 number of unauthenticated connections is small, and when one more arrives, the oldest one of the host that has most of

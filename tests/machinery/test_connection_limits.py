@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.apiserver.http.connection_limits import ConnectionLimits
+from controller.machinery.connection_limits import ConnectionLimits
 
 HERE, THERE, ELSEWHERE = "192.168.1.9", "192.168.1.10", "fe80::1%eth0"
 

@@ -1,0 +1,56 @@
+"""A port that other hosts reach: connections that send nothing are closed, and their number is limited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from controller.machinery import connection_limits
+from controller.machinery.connection_limits import ConnectionLimits
+from controller.machinery.http_server import HttpServer
+
+
+async def respond(_: web.Request) -> web.Response:
+    """Respond with a text."""
+    return web.Response(text="answered")
+
+
+def serving(limits: ConnectionLimits | None = None, first: float = 20.0) -> HttpServer:
+    """A server at any free port."""
+    app = web.Application()
+    app.add_routes([web.get("/", respond)])
+    return HttpServer("EDGE_HTTP_LISTEN", "127.0.0.1", 0, app, limits=limits, first=first)
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HttpServer]:
+    """A server with one place, to which this host is another one."""
+    monkeypatch.setattr(connection_limits, "_is_loopback", lambda _: False)
+    server = serving(ConnectionLimits(total=1))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def test_more_connections_than_there_are_places_are_refused(server: HttpServer) -> None:
+    _, kept = await asyncio.open_connection("127.0.0.1", server.port)
+    refused, _ = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(30):
+        assert await refused.read() == b""
+    kept.close()
+
+
+async def test_a_connection_that_sends_nothing_is_closed_and_one_with_requests_is_kept() -> None:
+    server = serving(first=0.1)
+    await server.start()
+    silent, _ = await asyncio.open_connection("127.0.0.1", server.port)
+    asking, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await asking.readuntil(b"answered")).startswith(b"HTTP/1.1 200")
+            assert await silent.read() == b""
+    await server.stop()
