@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from controller.api import kinds
 from controller.backends.protocol import Backend
@@ -58,11 +59,11 @@ class RuntimeOperator:
             installation.api,
             backend,
             self.queue,
-            self.recorder,
+            partial(self.recorder.record, Subject(kinds.EDGE_NODES, installation.node_name)),
             environment.beat(f"the resync {self._name}", RESYNC_SECONDS),
+            is_settled=self._reconciler.is_settled,
             install_id=installation.install_id,
             scope=scope,
-            subject=Subject(kinds.EDGE_NODES, installation.node_name),
         )
         self._kopf = OperatorThread(
             installation.endpoint, self.queue.reconcile, node=installation.node_name, field_selector=scope.selector

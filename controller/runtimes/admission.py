@@ -5,13 +5,14 @@ Touches no container, except that a deleted owner hands its container over.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any, NamedTuple
 
 import pydantic
 
 from controller import errors, names
-from controller.api import kinds, reasons
+from controller.api import claims, kinds, reasons
 from controller.api.runtime_status import RuntimeStatus
 from controller.api.runtimes import Runtime
 from controller.machinery.client import ApiClient
@@ -102,6 +103,17 @@ class Admission:
             # What cannot be read must not block its own deletion.
             runtime = objects.bare(body)
         return await self._admit_deleted(key, runtime, body) if deleting else await self._admit_owner(runtime, body)
+
+    def unquestioned(self, body: dict[str, Any]) -> Runtime | None:
+        """The Runtime if its object alone proves that it is admitted, unless another shares its deviceId; else None."""
+        metadata, spec = body["metadata"], body["spec"]
+        unclear = self._scope.elsewhere(spec) or self._scope.unset(spec) or spec.get("dedicatedInterface")
+        ours = claims.has_claim(body) and names.FINALIZER in (metadata.get("finalizers") or ())
+        if unclear or not ours or claims.is_deleting(body):
+            return None
+        with contextlib.suppress(pydantic.ValidationError):
+            return Runtime.model_validate(body)
+        return None
 
     async def _admit_owner(self, runtime: Runtime, body: dict[str, Any]) -> Decision:
         """Admit the owner of the deviceId; another Runtime waits and touches nothing."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from controller.backends import base
 from controller.backends.protocol import Reconcilable
 from controller.machinery.client import ApiClient
 from controller.machinery.controller import Controller
-from controller.machinery.event_recorder import EventRecorder, Subject
+from controller.machinery.event_recorder import Type
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.parents import with_lower_interfaces
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 SCAN_SECONDS = 1.0
 RESYNC_SECONDS = 60.0
 TIMEOUT_SECONDS = 60.0  # of one resync
+CHECKS_AT_ONCE = 8
 
 
 class Keys(Protocol):
@@ -107,9 +109,11 @@ class EventSources:
 
 
 class Resync:
-    """Periodically adds every Runtime of the scope, and reports our containers that have no Runtime.
+    """Periodically adds every Runtime of the scope that is not settled, and reports our containers without a Runtime.
 
-    ``subject`` is the object of the events about such containers; ``orphans`` is their number at the last resync.
+    ``is_settled`` tells it from the listed object and the container, without a request to the API: the passes over a
+    thousand settled Runtimes would send two thousand. ``record`` records an event, of a subject that stands for this
+    host, by type, reason and message. ``orphans`` is the number of such containers at the last resync.
     """
 
     def __init__(
@@ -117,22 +121,22 @@ class Resync:
         api: ApiClient,
         backend: Reconcilable,
         queue: Keys,
-        recorder: EventRecorder,
+        record: Callable[[Type, str, str], None],
         beat: Callable[[], None],
         *,
+        is_settled: Callable[[dict[str, Any]], Awaitable[bool]],
         install_id: str,
         scope: Scope,
-        subject: Subject,
         every: float = RESYNC_SECONDS,
         within: float = TIMEOUT_SECONDS,
     ) -> None:
         self._api = api
         self._backend = backend
         self._queue = queue
-        self._recorder = recorder
+        self._record = record
+        self._is_settled = is_settled
         self._install_id = install_id
         self._scope = scope
-        self._subject = subject
         self._reported: set[base.LabeledContainer] = set()
         self.orphans = 0
         self.controller = Controller(
@@ -148,13 +152,22 @@ class Resync:
                 raise
 
     async def resync(self) -> None:
-        """Add every Runtime of the scope, then report orphaned containers. Raises errors.EdgeError."""
+        """Add the Runtimes of the scope, then report orphaned containers. Raises errors.EdgeError."""
         found = await self._runtimes()
-        for body in found:
-            # The selector does not suffice: with ``claims`` it is empty.
-            if not self._scope.elsewhere(body["spec"]):
-                self._queue.add(_key(body))
+        sharing = Counter(self._identity(body) for body in found)
+        # The selector does not suffice: with ``claims`` it is empty.
+        ours = [body for body in found if not self._scope.elsewhere(body["spec"])]
+        # Not all at once: a thousand tasks would wait for the engine, and hold up the rest of the process.
+        bodies = iter(ours)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CHECKS_AT_ONCE):
+                group.create_task(self._add_unsettled(bodies, sharing))
         await self._report_orphans({self._identity(body) for body in found})
+
+    async def _add_unsettled(self, bodies: Iterator[dict[str, Any]], sharing: Counter[base.Identity]) -> None:
+        for body in bodies:
+            if sharing[self._identity(body)] > 1 or not await self._is_settled(body):
+                self._queue.add(_key(body))
 
     async def _runtimes(self) -> list[dict[str, Any]]:
         return await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
@@ -174,7 +187,7 @@ class Resync:
     def _report(self, orphan: base.LabeledContainer) -> None:
         message = f"Container {orphan.name} has no Runtime: create it again to adopt it, or run `docker rm -f`"
         log.warning("%s", message)
-        self._recorder.record(self._subject, "Warning", reasons.ORPHANED, message)
+        self._record("Warning", reasons.ORPHANED, message)
 
     def _identity(self, body: dict[str, Any]) -> base.Identity:
         return base.Identity(self._install_id, body["metadata"]["namespace"], body["spec"]["deviceId"])

@@ -6,7 +6,9 @@ Level-triggered: called repeatedly for the same key from any source, each call s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from typing import Any
 
 from controller import errors, names
 from controller.api.runtime_status import RuntimeStatus
@@ -77,6 +79,23 @@ class Reconciler:
             self._forget(key)
         return result
 
+    async def is_settled(self, body: dict[str, Any]) -> bool:
+        """Whether a pass over a Runtime, as it was just listed, would find nothing to do. Sends no request to the API.
+
+        For a Runtime that no other one shares its deviceId with. The list may be outdated, so nothing is done by it.
+        """
+        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+        if self._uids.get(key) != body["metadata"]["uid"] or key not in self._observed:
+            return False
+        runtime = self._admission.unquestioned(body)
+        # What another pass is to write, and adoptions, are left to it.
+        if runtime is None or self._throttle.held(runtime.metadata.uid) or not runtime.status.container_id:
+            return False
+        context = self._context(key, Admitted(runtime, {}, rival=""), asyncio.Event(), None)
+        with contextlib.suppress(Exception):  # also a bug: the pass that follows reports it
+            return await Reconciliation(self._dependencies, context).finds_nothing_to_do()
+        return False
+
     def _remember(self, key: Key, admitted: Admitted) -> None:
         """Keep the Runtime for an outage of the API; one that is being deleted is not repaired."""
         if admitted.deleting:
@@ -109,6 +128,7 @@ class Reconciler:
     ) -> Result:
         """Run a pass. If its status cannot be written after a step, keep the status and retry."""
         context = self._context(key, admitted, interrupted, outage)
+        self._note(key, context)
         reconciliation = Reconciliation(self._dependencies, context)
         try:
             outcome = await reconciliation.run()
@@ -155,6 +175,12 @@ class Reconciler:
         self._record_transition(objects.subject(key, target.uid), runtime, refused.outcome)
         return Result(refused.outcome)
 
+    def _note(self, key: Key, context: ReconcileContext) -> None:
+        """Note the object of the key, and what it needs of the host."""
+        self._note_uid(key, context.target.uid)
+        needs = (need for facet in FACETS for need in facet.needs(context.runtime.spec))
+        self._index.remember(context.target.identity, key, needs)
+
     def _note_uid(self, key: Key, uid: str) -> None:
         """Note which object has the key; what is still to be written to an earlier one of the same name is void."""
         before, self._uids[key] = self._uids.get(key, uid), uid
@@ -170,8 +196,6 @@ class Reconciler:
     ) -> ReconcileContext:
         api, runtime = self._dependencies.api, admitted.runtime
         target = objects.target(self._install_id, runtime, admitted.rival)
-        self._note_uid(key, target.uid)
-        self._index.remember(target.identity, key, (need for facet in FACETS for need in facet.needs(runtime.spec)))
         return ReconcileContext(
             runtime=runtime,
             target=target,

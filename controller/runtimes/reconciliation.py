@@ -12,14 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from controller import errors, names
+from controller import errors
 from controller.api import reasons, runtimes
 from controller.api.runtime_status import RestartIntent, RuntimeStatus
 from controller.backends import base
 from controller.backends.observation import Observed
 from controller.backends.protocol import Reconcilable
 from controller.boottime import Boot
-from controller.machinery import conditions, supervisor
+from controller.machinery import supervisor
 from controller.machinery.client import ApiClient
 from controller.runtimes import drift, plan, secrets, status
 from controller.runtimes.desired import Desired
@@ -106,6 +106,14 @@ class Reconciliation:
         self.held_seconds = await self._context.writer.write_paced(status.after(self._previous, self._report(outcome)))
         return outcome
 
+    async def finds_nothing_to_do(self) -> bool:
+        """Whether the pass would end ready, without a step and without a change of the status. Does not act."""
+        observed = await self._observe()
+        current = plan.make(self._desired(observed), observed)
+        if current.steps or current.outcome.kind != "ready":
+            return False
+        return status.after(self._previous, self._report(current.outcome)) == self._previous
+
     @property
     def observed(self) -> bool:
         """Whether this pass has observed the container."""
@@ -159,7 +167,7 @@ class Reconciliation:
             deleting=self._deleting,
             applied_generation=self._previous.applied_generation,
             failed_generation=self._previous.failed_generation,
-            failure=_reported_failure(self._context.runtime.status),
+            failure=status.reported_failure(self._context.runtime.status),
             image_source=self._image_source,
             restart=self._restart or self._previous.restart,
             image_allowed=self._image_allowed,
@@ -219,7 +227,7 @@ class Reconciliation:
             made = await self._dependencies.backend.execute(step, self._target, self._progress)
             # The values are in memory only for the step that needs them.
             self._target = replace(made, secret_env={})
-        if not _is_deleted(self._context.known):
+        if not status.is_deleted(self._context.known):
             self._context.recorder.done(step)
 
     async def _resolve(self) -> base.Target:
@@ -285,15 +293,3 @@ class Reconciliation:
             watched=self._context.watched,
             adopted=self._observed is not None and self._observed.uid != self._target.uid,
         )
-
-
-def _is_deleted(current_status: RuntimeStatus) -> bool:
-    """Whether an earlier pass removed everything; until the finalizer is gone, the removal is only repeated."""
-    ready = conditions.find(current_status.conditions, names.READY)
-    return ready is not None and ready.reason == reasons.DELETED
-
-
-def _reported_failure(current_status: RuntimeStatus) -> str:
-    """The message of a failed replacement, from the status."""
-    stalled = conditions.find(current_status.conditions, names.STALLED)
-    return stalled.message if stalled and stalled.reason == reasons.REPLACE_FAILED else ""

@@ -93,6 +93,18 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return gone | {name: value for name, value in now.items() if before.get(name) != value}
 
 
+def is_deleted(known: RuntimeStatus) -> bool:
+    """Whether an earlier pass removed everything; until the finalizer is gone, the removal is only repeated."""
+    ready = conditions.find(known.conditions, names.READY)
+    return ready is not None and ready.reason == reasons.DELETED
+
+
+def reported_failure(known: RuntimeStatus) -> str:
+    """The message of a failed replacement, from the status."""
+    stalled = conditions.find(known.conditions, names.STALLED)
+    return stalled.message if stalled and stalled.reason == reasons.REPLACE_FAILED else ""
+
+
 def _conditions(previous: RuntimeStatus, report: Report) -> list[Condition]:
     outcome, generation = report.outcome, report.target.generation
     summary = {

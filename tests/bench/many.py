@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,9 +107,19 @@ async def _serve(folder: Path, count: int) -> Observed:
     recorder = EventRecorder(api, NODE, time.time)
     dependencies = ReconcilerDependencies(api, backend, NODE, (), time.time, Boot(), EngineContact())
     scope, subject = Scope("Docker", NODE, claims=True), Subject(kinds.EDGE_NODES, NODE)
-    settled = _Settled(Reconciler(dependencies, INSTALL, recorder, KeyIndex(), scope), count)
+    reconciler = Reconciler(dependencies, INSTALL, recorder, KeyIndex(), scope)
+    settled = _Settled(reconciler, count)
     queue = work_queue(settled.reconcile)
-    resync = Resync(api, backend, queue, recorder, lambda: None, install_id=INSTALL, scope=scope, subject=subject)
+    resync = Resync(
+        api,
+        backend,
+        queue,
+        partial(recorder.record, subject),
+        lambda: None,
+        is_settled=reconciler.is_settled,
+        install_id=INSTALL,
+        scope=scope,
+    )
     operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
     operator.start()
     posting = asyncio.create_task(recorder.controller.run())

@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import cast
 
 import pytest
 
-from controller import errors
+from controller import errors, names
 from controller.api import kinds, reasons
 from controller.backends import base
 from controller.machinery.event_recorder import Subject
@@ -19,7 +20,8 @@ from controller.network.interfaces import LinkState
 from controller.runtimes.event_sources import EventSources, Resync
 from controller.runtimes.keys import INTERFACE, Key, Need
 from controller.runtimes.scope import Scope
-from tests.runtimes.harness import IDENTITY, KEY, Harness
+from tests.runtimes.harness import IDENTITY, KEY, SPEC, Harness
+from tests.support.fake_backend import Container
 
 OTHER = Key("edge", "plc-2")
 
@@ -132,11 +134,11 @@ def resync(harness: Harness, keys: Keys, beat: Callable[[], None] = lambda: None
         harness.api,
         harness.backend,
         keys,
-        harness.recorder,
+        partial(harness.recorder.record, Subject(kinds.EDGE_NODES, "node-1")),
         beat,
+        is_settled=harness.reconciler.is_settled,
         install_id="install",
         scope=Scope("Docker", "node-1", claims=claims),
-        subject=Subject(kinds.EDGE_NODES, "node-1"),
         every=0.01,
         within=1.0,
     )
@@ -192,6 +194,124 @@ async def test_resync_adds_a_runtime_without_a_node_only_with_claims(
     await harness.create(nodeName=node)
     await resync(harness, keys, claims=claims).resync()
     assert keys.added.qsize() == added
+
+
+async def test_resync_adds_no_settled_runtime_and_sends_no_request_for_it(harness: Harness, keys: Keys) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.api.requests.clear()
+    await resync(harness, keys).resync()
+    assert keys.added.empty()
+    assert harness.api.requests == [("list", kinds.RUNTIMES.plural)]
+
+
+async def _stop_by_hand(harness: Harness) -> None:
+    harness.backend.end(harness.backend.only(), "exited", 0)
+
+
+async def _crash(harness: Harness) -> None:
+    harness.backend.crash(harness.backend.only())
+
+
+async def _unplug_the_parent(harness: Harness) -> None:
+    harness.backend.missing_parents.add("eth0")
+
+
+async def _break_the_observation(harness: Harness) -> None:
+    harness.backend.containers[IDENTITY] = cast("Container", None)
+
+
+async def _change_the_spec(harness: Harness) -> None:
+    await harness.change(desiredState="Stopped")
+
+
+async def _delete(harness: Harness) -> None:
+    await harness.delete()
+
+
+async def _recreate(harness: Harness) -> None:
+    await harness.edit(lambda runtime: runtime["metadata"].update(uid="another object's"))
+
+
+async def _withdraw_the_claim(harness: Harness) -> None:
+    await harness.edit(lambda runtime: runtime["metadata"]["annotations"].pop(names.CLAIM))
+
+
+async def _lose_the_status(harness: Harness) -> None:
+    await harness.edit(lambda runtime: runtime.pop("status"))
+
+
+async def _report_the_node_away(harness: Harness) -> None:
+    """As the leader of a cluster does."""
+    await harness.edit(lambda runtime: runtime["status"]["conditions"][0].update(status="Unknown"))
+
+
+async def _break_the_spec(harness: Harness) -> None:
+    await harness.edit(lambda runtime: runtime["spec"].update(interfaces="of a newer version"))
+
+
+async def _restart_the_controller(harness: Harness) -> None:
+    harness.restart_controller()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _stop_by_hand,
+        _crash,
+        _unplug_the_parent,
+        _break_the_observation,
+        _change_the_spec,
+        _delete,
+        _recreate,
+        _withdraw_the_claim,
+        _lose_the_status,
+        _report_the_node_away,
+        _break_the_spec,
+        _restart_the_controller,
+    ],
+)
+async def test_resync_adds_a_runtime_that_needs_a_pass_and_does_nothing_itself(
+    harness: Harness, keys: Keys, change: Callable[[Harness], Awaitable[None]]
+) -> None:
+    await harness.create()
+    await harness.reconcile()
+    await change(harness)
+    before = list(harness.backend.effects)
+    harness.api.requests.clear()
+    source = resync(harness, keys)
+    with contextlib.suppress(AttributeError):  # of the container that cannot be observed: it cannot be listed either
+        await source.resync()
+    assert keys.added.get_nowait() == KEY
+    assert harness.backend.effects == before
+    assert {verb for verb, _ in harness.api.requests} == {"list"}
+
+
+async def test_resync_adds_every_runtime_while_the_engine_does_not_answer(harness: Harness, keys: Keys) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.backend.unreachable = True
+    await resync(harness, keys).resync()
+    assert keys.added.get_nowait() == KEY
+
+
+async def test_resync_adds_runtimes_that_share_a_device_id(harness: Harness, keys: Keys) -> None:
+    await harness.create()
+    await harness.reconcile()
+    metadata = {"name": "other", "namespace": "edge", "finalizers": [names.FINALIZER]}
+    await harness.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": SPEC})
+    await resync(harness, keys).resync()
+    assert {keys.added.get_nowait(), keys.added.get_nowait()} == {KEY, Key("edge", "other")}
+
+
+async def test_resync_adds_a_runtime_whose_status_waits_to_be_written(harness: Harness, keys: Keys) -> None:
+    await harness.create()
+    await harness.reconcile()
+    for _ in range(6):
+        harness.backend.crash(harness.backend.only())
+        await harness.reconcile()
+    await resync(harness, keys).resync()
+    assert keys.added.get_nowait() == KEY
 
 
 async def test_a_container_without_a_runtime_is_reported_once_and_never_removed(harness: Harness, keys: Keys) -> None:
