@@ -101,9 +101,7 @@ class Lane:
             if self._client is None or self._client[0] != version:
                 # With version "auto" the constructor sends a request, and a hung engine would hold the lock.
                 made = APIClient(self._url, version, self._seconds, max_pool_size=self._size)
-                # A socket needs no proxy and no password from ~/.netrc, for which requests looks before each request.
-                made.trust_env = not self._url.startswith("unix:")
-                # No proxy of the environment leads to a socket; looking for one takes a third of a call.
+                # A socket needs no proxy and no password from ~/.netrc; looking for them takes a third of a call.
                 made.trust_env = not self._url.startswith("unix:")
                 self._client = (version, made)
             return self._client[1]
