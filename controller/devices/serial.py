@@ -65,16 +65,38 @@ class SerialDevice:
 
 
 class SerialDevices:
-    """Finds the serial devices below ``roots``. ``current`` are those of the last refresh."""
+    """Finds the serial devices below ``roots``. ``current`` are those of the last refresh.
 
-    def __init__(self, roots: Roots) -> None:
+    A refresh scans only if a folder or a known node has another time than before, and at the latest after ``rescan``
+    refreshes.
+    """
+
+    def __init__(self, roots: Roots, rescan: int = 60) -> None:
         self._roots = roots
+        self._rescan = rescan
         self.current: tuple[SerialDevice, ...] = ()
+        self._times: tuple[int, ...] = ()
+        self._unchanged = 0  # refreshes since the times changed or a scan was due
 
     async def refresh(self) -> bool:
-        """Scan in a thread; return whether something changed."""
-        before, self.current = self.current, await asyncio.to_thread(self.scan)
+        """Look in a thread; return whether something changed."""
+        before, self.current = self.current, await asyncio.to_thread(self._look)
         return before != self.current
+
+    def _look(self) -> tuple[SerialDevice, ...]:
+        return self.scan() if self._scan_due() else self.current
+
+    def _scan_due(self) -> bool:
+        """Whether a scan may find something else. Takes a tenth of its time."""
+        before, self._times = self._times, self._read_times()
+        self._unchanged = 0 if self._times != before or self._unchanged >= self._rescan else self._unchanged + 1
+        # Once more after a change: another one within the same tick of the clock leaves the same time.
+        return self._unchanged <= 1
+
+    def _read_times(self) -> tuple[int, ...]:
+        dev = self._roots.dev
+        nodes = [dev / device.path.removeprefix("/dev/") for device in self.current]
+        return tuple(map(_changed_at, (dev, dev / "serial/by-id", dev / "serial/by-path", *nodes)))
 
     def scan(self) -> tuple[SerialDevice, ...]:
         """Return all devices sorted by path, at most 64."""
@@ -179,6 +201,14 @@ class SerialDevices:
                 return file.read(_TEXT_LIMIT).decode(errors="replace").strip()
         except OSError:
             return ""
+
+
+def _changed_at(path: Path) -> int:
+    """Return the time of the last change of a file or of a folder's entries, 0 if there is none."""
+    try:
+        return path.lstat().st_ctime_ns
+    except OSError:
+        return 0
 
 
 def _target(entry: os.DirEntry[str]) -> str:

@@ -93,7 +93,7 @@ class EventSources:
     def follow_devices(self, kind: str, refresh: Callable[[], Awaitable[bool]]) -> Controller:
         """Add the keys of all Runtimes that need devices of this kind after ``refresh``, a scan, has found a change.
 
-        Polling needs no udev: a scan takes a tenth of a millisecond and also works in a container.
+        Polling needs no udev and also works in a container.
         """
 
         async def scan() -> None:

@@ -81,6 +81,25 @@ async def test_plugging_and_unplugging_is_reported(host: Host) -> None:
     assert devices.current == ()
 
 
+async def test_another_mode_or_name_of_a_device_is_reported(host: Host) -> None:
+    host.plug("ttyUSB0", os.makedev(188, 0))
+    devices = SerialDevices(host.roots)
+    assert [await devices.refresh() for _ in range(3)] == [True, False, False]
+    (host.roots.dev / "ttyUSB0").chmod(0o600)
+    assert await devices.refresh()
+    (host.roots.dev / "serial/by-id" / FTDI).symlink_to("../../ttyUSB0")
+    assert await devices.refresh()
+    assert [(device.mode, device.device_id) for device in devices.current] == [(0o600, FTDI)]
+
+
+async def test_what_changes_no_folder_is_found_after_some_refreshes(host: Host) -> None:
+    host.board_port("ttyS0", "0")
+    devices = SerialDevices(host.roots, rescan=3)
+    assert [await devices.refresh() for _ in range(2)] == [False, False]
+    (host.roots.sys / "class/tty/ttyS0/type").write_text("4")
+    assert [await devices.refresh() for _ in range(3)] == [False, False, True]
+
+
 def test_without_udev_the_ports_of_one_adapter_have_different_names(host: Host) -> None:
     for number in (0, 1):
         host.plug(f"ttyUSB{number}", os.makedev(188, number), **(FACTS if number == 0 else {}))

@@ -128,6 +128,8 @@ class AddressGuard:
     async def _check(self) -> None:
         """Probe the addresses in conflict, so that the end of a conflict is noticed."""
         disputed = list(self._conflicts)
+        if not disputed:
+            return
         still = await self.probe(disputed)
         connected = await asyncio.to_thread(_connected, {own.parent for own in disputed})
         for own in disputed:
