@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from typing import Any
+from weakref import WeakValueDictionary
 
 from controller import errors, names
 from controller.api.runtime_status import RuntimeStatus
@@ -54,12 +55,19 @@ class Reconciler:
         self._seen: dict[Key, Admitted] = {}
         self._observed: set[Key] = set()
         self._uids: dict[Key, str] = {}
+        self._generations: dict[Key, int | None] = {}  # of the last pass
+        # Weak: a lock exists while somebody holds it or waits for it, so nobody has to remove it.
+        self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         """Run one pass over a Runtime; ``interrupted`` is set when its object changes during the pass.
 
         Raises errors.ApiError when the Runtime cannot be read, or its status not written before the first step.
         """
+        async with self._lock(key):
+            return await self._reconcile(key, interrupted)
+
+    async def _reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         try:
             match await self._admission.admit(key):
                 case Admitted() as admitted:
@@ -87,6 +95,13 @@ class Reconciler:
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
         if self._uids.get(key) != body["metadata"]["uid"] or key not in self._observed:
             return False
+        # Observing notes the addresses and devices of the spec: neither an older spec may do that, nor two at once.
+        if body["metadata"].get("generation") != self._generations.get(key) or self._lock(key).locked():
+            return False
+        async with self._lock(key):
+            return await self._would_do_nothing(key, body)
+
+    async def _would_do_nothing(self, key: Key, body: dict[str, Any]) -> bool:
         runtime = self._admission.unquestioned(body)
         # What another pass is to write, and adoptions, are left to it.
         if runtime is None or self._throttle.held(runtime.metadata.uid) or not runtime.status.container_id:
@@ -107,6 +122,7 @@ class Reconciler:
         """Drop all state about a Runtime that is gone or owns no container."""
         self._index.forget(key)
         self._observed.discard(key)
+        self._generations.pop(key, None)
         self._seen.pop(key, None)
         # Also of a Runtime that is being deleted or owns nothing, of which nothing else is remembered.
         if uid := self._uids.pop(key, None):
@@ -175,11 +191,15 @@ class Reconciler:
         self._record_transition(objects.subject(key, target.uid), runtime, refused.outcome)
         return Result(refused.outcome)
 
+    def _lock(self, key: Key) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
+
     def _note(self, key: Key, context: ReconcileContext) -> None:
         """Note the object of the key, and what it needs of the host."""
         self._note_uid(key, context.target.uid)
         needs = (need for facet in FACETS for need in facet.needs(context.runtime.spec))
         self._index.remember(context.target.identity, key, needs)
+        self._generations[key] = context.runtime.metadata.generation
 
     def _note_uid(self, key: Key, uid: str) -> None:
         """Note which object has the key; what is still to be written to an earlier one of the same name is void."""
