@@ -36,7 +36,7 @@ WRITE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 300.0  # the kubelet's nodeStatusReportFrequency
 FIGURES = ("cpu_percent", "memory_used_mib", "disk_used_mib", "uptime_seconds", "last_heartbeat_time", "conditions")
 # The limits of the schema (api/edgenodes.py): a longer list would make the whole status invalid.
-INTERFACES_SHOWN = DEVICES_SHOWN = 64
+INTERFACES_SHOWN = 64
 ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
 
 
@@ -185,11 +185,10 @@ class EdgeNodePublisher:
 
     async def _facts(self, interfaces: Sequence[HostInterface], specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The part of the status that seldom changes, beside the conditions."""
-        devices = (await self._sources.devices())[:DEVICES_SHOWN]
         return {
             "version": self._version,
             "interfaces": tuple(_shown(interface, specs) for interface in interfaces),
-            "serial_devices": tuple(_device(found) for found in devices),
+            "serial_devices": tuple(_device(found) for found in await self._sources.devices()),
             "runtimes": edgenodes.RuntimeCounts(total=len(specs), ready=self.runtimes.get((names.READY, "True"), 0)),
             "backends": self._backends,
             "api": self._sources.api,

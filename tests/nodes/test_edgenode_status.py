@@ -50,7 +50,6 @@ class Host:
         self.engine_error: errors.ReconcileError | None = None
         self.checks = 0
         self.serial = "A5"
-        self.devices = 1
         self.on_check: Callable[[], None] = lambda: None
         self.disks = {"state": "", "docker": ""}
         self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
@@ -69,8 +68,7 @@ class Host:
         return EdgeNodePublisher(api, NAME, "1.2.3", sources, lambda: self.now, node)
 
     async def _devices(self) -> Sequence[SerialDevice]:
-        device = SerialDevice("usb-FTDI", "/dev/ttyUSB0", 188 << 8, 0o660, 0, 20, serial=self.serial)
-        return [device] * self.devices
+        return [SerialDevice("usb-FTDI", "/dev/ttyUSB0", 188 << 8, 0o660, 0, 20, serial=self.serial)]
 
     async def _interfaces(self) -> Sequence[HostInterface]:
         return [HostInterface("eth0", "physical", True, "52:54:00:00:00:01", ("10.0.0.2",), "10.0.0.0/24", "10.0.0.1")]
@@ -111,12 +109,6 @@ async def test_the_first_sync_creates_the_whole_edge_node(api: ApiClient, host: 
         "DiskFull": "False",
         "CloudConnected": "True",
     }
-
-
-async def test_a_host_with_more_devices_than_fit_is_shown_without_the_last_ones(api: ApiClient, host: Host) -> None:
-    host.devices = 100
-    await host.status.sync()
-    assert len((await shown(api))["serialDevices"]) == node_status.DEVICES_SHOWN
 
 
 async def test_without_a_change_nothing_is_written(api: ApiClient, host: Host) -> None:
