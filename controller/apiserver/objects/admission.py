@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from controller.apiserver import bounds, failures
+from controller.apiserver.copies import copied
 from controller.apiserver.kinds import core_schemas
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import metadata
@@ -57,9 +57,9 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
             f"the API version in the data ({named[0]}) does not match the expected API version "
             f"({resource.api_version}), or the kind ({named[1]}) is not {resource.kind}"
         )
-    # Before the copy: deepcopy and all walks below recurse once per level.
+    # Before the copy, which recurses once per level, as do all walks below.
     _check_bounds(body)
-    item = {**copy.deepcopy(body), "apiVersion": resource.api_version, "kind": resource.kind}
+    item = {**copied(body), "apiVersion": resource.api_version, "kind": resource.kind}
     given = item["metadata"] = item.get("metadata") or {}
     of_metadata = core_schemas.metadata(merged=False)
     structural.replace_nulls(given, of_metadata)
@@ -87,31 +87,40 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     causes = metadata.faults(resource, item["metadata"], old["metadata"] if old else None)
     causes += [*resource.check(item), *(resource.check_change(item, old) if old is not None else [])]
     if resource.schema is not None:
-        item, of_schema = _by_schema(resource.schema, item, old, causes)
+        before = _before(resource, resource.schema, old) if old else None
+        item, of_schema = _by_schema(resource.schema, item, before, causes)
         causes += of_schema
     if causes:
         raise failures.invalid(resource, item["metadata"].get("name") or "", causes)
     return item
 
 
-def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cause]) -> tuple[Object, list[Cause]]:
+def _by_schema(schema: Object, item: Object, before: Object | None, known: list[Cause]) -> tuple[Object, list[Cause]]:
     """A custom resource with its defaults, and its faults by its schema; ``known`` are faults found before."""
     schema = _without_envelope(schema)
     body, budget = _defaulted(item, schema)
     with _bounded():
         # A write with too many defaults is refused; a stored object is only read without them.
         budget.check()
-    # The old object with today's defaults: a default that was added since must not count as a change.
-    before = _defaulted(old, schema)[0] if old else None
     causes = structural.validate(body, schema, old=ABSENT if before is None else before)
     # Faults of metadata count as well: in Kubernetes an over-long annotation also leaves the rules unchecked.
     causes += rules.unchecked(schema, [*known, *causes]) or rules.check(schema, body, before)
     return {**{key: item[key] for key in ENVELOPE}, **body}, causes
 
 
+def _before(resource: Resource, schema: Object, old: Object) -> Object:
+    """The old object without its envelope, with today's defaults: one that was added since must not count as a change.
+
+    Only to be read: what was written since the definition has the defaults, and is not copied.
+    """
+    if 0 < resource.defined_at < int(old["metadata"].get("resourceVersion") or 0):
+        return {key: value for key, value in old.items() if key not in ENVELOPE}
+    return _defaulted(old, _without_envelope(schema))[0]
+
+
 def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Budget]:
     """The object without its envelope, with defaults as far as the size limit allows."""
-    body = {key: copy.deepcopy(value) for key, value in item.items() if key not in ENVELOPE}
+    body = {key: copied(value) for key, value in item.items() if key not in ENVELOPE}
     budget = bounds.Budget(body)
     structural.apply_defaults(body, schema, budget)
     return body, budget
@@ -123,7 +132,7 @@ def adapted_to_schema(resource: Resource, item: Object) -> Object:
     Never fails, so that every stored object stays readable: defaults beyond the size limit are left out.
     """
     # Watchers and other requests share the stored object.
-    item = copy.deepcopy(item)
+    item = copied(item)
     if resource.schema is not None:
         structural.prune(item, _with_envelope(resource.schema))
         structural.apply_defaults(item, _without_envelope(resource.schema), bounds.Budget(item))

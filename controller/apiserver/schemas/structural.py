@@ -5,13 +5,13 @@ Each is a separate walk over the value. CEL rules are in rules.py.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections import Counter
 from typing import Any
 
 from controller.apiserver.bounds import Budget
+from controller.apiserver.copies import copied
 from controller.apiserver.equality import identical
 from controller.apiserver.schemas import correlation, strings
 from controller.apiserver.schemas.causes import NO_FIELD, Cause, kind_of, quoted
@@ -42,7 +42,7 @@ def apply_defaults(value: Any, schema: Schema, budget: Budget) -> None:
             # Counted before the copy: 200 KB in each of 20,000 items are gigabytes.
             if "default" in part and name not in value and budget.take(part["default"]):
                 # A copy: the schema is shared by all objects, and nested defaults are filled in place.
-                value[name] = copy.deepcopy(part["default"])
+                value[name] = copied(part["default"])
             if name in value:
                 apply_defaults(value[name], part, budget)
         if isinstance(extra, dict):
