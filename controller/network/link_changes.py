@@ -5,6 +5,7 @@ A change names its link, whose number is looked up only when the change is made:
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -142,14 +143,14 @@ class AddMacvlan(Change):
         return Message(types.NEW_LINK, types.CREATE | types.EXCLUDE, _link(0) + b"".join(parts))
 
 
-def apply(kernel: socket.socket, changes: Iterable[Change], given_up: Callable[[], bool] = lambda: False) -> None:
-    """Have the kernel make the changes in order, up to the first failure, or until nobody waits for them any more.
+def apply(kernel: socket.socket, changes: Iterable[Change], given_up: Callable[[], bool]) -> None:
+    """Have the kernel make the changes in order, up to the first failure, or until the caller has given up.
 
     The links are those of the socket's network namespace. Raises OSError.
     """
     for change in changes:
         if given_up():
-            return
+            raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
         try:
             rtnetlink.change(kernel, change.request(rtnetlink.index(kernel, change.link)))
         except OSError as error:

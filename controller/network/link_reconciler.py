@@ -14,6 +14,7 @@ from controller import errors
 from controller.container_root import Process
 from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
+from controller.network.inside import Inside
 from controller.network.link_changes import Delete
 from controller.network.netns import Namespace
 from controller.network.snapshot import Snapshot
@@ -31,23 +32,10 @@ async def reconcile_links(
     Raises errors.Retry(STEP_FAILED) with the kernel's error.
     """
     async with Namespace(process) as namespace:
-        snapshot = await namespace.snapshot()
-        surplus = link_plan.surplus(snapshot, wanted, held_macs)
-        faults = link_plan.faults(snapshot, wanted)
-        if not surplus and not faults:
-            return []
-        if surplus:
-            await namespace.apply(surplus)
-            # A link that was just removed from a wrong parent is missing now.
-            snapshot = await namespace.snapshot()
-        if missing := link_plan.missing(snapshot, wanted):
-            for link in missing:
-                # A link of the engine may have the desired name until the renames.
-                await namespace.add_macvlan(link_plan.new_name(snapshot, link), link.parent, link.mac_address)
-            snapshot = await namespace.snapshot()
-        await _rename(namespace, snapshot, wanted)
-        await _give_addresses(namespace, wanted)
-        return [*faults.values(), *(f"{change.link} is not wanted" for change in surplus)]
+        drift = await namespace.run(lambda inside: _arrange(inside, wanted, held_macs))
+        if drift:
+            await _give_addresses(namespace, wanted)
+        return drift
 
 
 async def remove_link(process: Process, mac_address: str) -> None:
@@ -61,7 +49,7 @@ async def _give_addresses(namespace: Namespace, wanted: Sequence[DesiredInterfac
     """Set addresses, state and route; wait while the kernel is still removing a link of the previous run."""
     for attempt in range(_LINGERING_LINK_ATTEMPTS):
         try:
-            await namespace.apply(link_plan.addressing(await namespace.snapshot(), wanted))
+            await namespace.run(lambda inside: inside.apply(link_plan.addressing(inside.snapshot(), wanted)))
         except errors.Retry as error:
             # A macvlan link cannot come up while another one on its parent has the same MAC address.
             if not _is_in_use(error) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
@@ -75,12 +63,32 @@ def _is_in_use(error: errors.Retry) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
 
 
-async def _rename(namespace: Namespace, before: Snapshot, wanted: Sequence[DesiredInterface]) -> None:
+def _arrange(inside: Inside, wanted: Sequence[DesiredInterface], held_macs: Collection[str]) -> list[str]:
+    """Remove, create and rename links; return the drift. Raises OSError."""
+    snapshot = inside.snapshot()
+    surplus = link_plan.surplus(snapshot, wanted, held_macs)
+    faults = link_plan.faults(snapshot, wanted)
+    if not surplus and not faults:
+        return []
+    inside.apply(surplus)
+    # A link that was just removed from a wrong parent is missing now.
+    _create(inside, inside.snapshot() if surplus else snapshot, wanted)
+    _rename(inside, inside.snapshot(), wanted)
+    return [*faults.values(), *(f"{change.link} is not wanted" for change in surplus)]
+
+
+def _create(inside: Inside, snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> None:
+    for link in link_plan.missing(snapshot, wanted):
+        # A link of the engine may have the desired name until the renames.
+        inside.add_macvlan(link_plan.new_name(snapshot, link), link.parent, link.mac_address)
+
+
+def _rename(inside: Inside, before: Snapshot, wanted: Sequence[DesiredInterface]) -> None:
     engine_names = link_plan.engine_names(before, wanted)
     try:
-        await namespace.apply([*link_plan.renames(before, wanted), *engine_names])
-    except errors.Retry:
+        inside.apply([*link_plan.renames(before, wanted), *engine_names])
+    except OSError:
         # Kernels before 6.2 refuse to rename a link that is up, and those before 5.5 have no alternative names.
-        await namespace.apply(link_plan.renames(await namespace.snapshot(), wanted, live=False))
-        with contextlib.suppress(errors.Retry):
-            await namespace.apply(engine_names)
+        inside.apply(link_plan.renames(inside.snapshot(), wanted, live=False))
+        with contextlib.suppress(OSError):
+            inside.apply(engine_names)

@@ -18,8 +18,9 @@ from typing import TypeVar
 from controller import errors
 from controller.api import reasons
 from controller.container_root import Process
-from controller.network import link_changes, rtnetlink, setns, snapshot
-from controller.network.link_changes import AddMacvlan, Change, MoveIn, MoveOut
+from controller.network import rtnetlink, setns
+from controller.network.inside import Inside
+from controller.network.link_changes import Change, MoveIn, MoveOut
 from controller.network.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -48,51 +49,37 @@ class Namespace:
 
     async def snapshot(self) -> Snapshot:
         """Return the links with their IPv4 addresses, and the default routes. Raises errors.Retry(STEP_FAILED)."""
-        return await self._run("read", snapshot.take)
+        return await self.run(Inside.snapshot)
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Make the changes inside in order, up to the first failure. Raises errors.Retry(STEP_FAILED)."""
-        if changes:
-            await self._change(changes, rtnetlink.connect)
-
-    async def add_macvlan(self, name: str, parent: str, mac_address: str) -> None:
-        """Create a macvlan link on the host's ``parent``, directly in this namespace."""
-        # Created inside at once: a crash between creation and move would leave it on the host.
-        await self._change_host(AddMacvlan(parent, name, mac_address))
+        await self.run(lambda inside: inside.apply(changes))
 
     async def move_in(self, name: str, temporary: str) -> None:
         """Move a host link into this namespace under the free name ``temporary``; it is down afterwards."""
         # One request: a move under its own name fails if the engine uses that name inside.
-        await self._change_host(MoveIn(name, temporary))
+        await self.run(lambda inside: inside.apply_on_host(MoveIn(name, temporary)))
 
     async def move_out(self, name: str, new_name: str) -> None:
         """Move a link from here to the host under this name; it is down afterwards."""
         await self.apply([MoveOut(name, new_name)])
 
-    async def _change_host(self, change: Change) -> None:
-        # Opened on the host, to which it belongs for good; the change is made inside, where the kernel puts the link.
-        kernel = await asyncio.to_thread(rtnetlink.connect)
-        await self._change([change], lambda: kernel)
-
-    async def _change(self, changes: Sequence[Change], connect: Callable[[], socket.socket]) -> None:
+    async def run(self, work: Callable[[Inside], T]) -> T:
+        """Return the result of ``work``, done in a thread inside. Raises errors.Retry(STEP_FAILED) for its OSErrors."""
         given_up = threading.Event()
 
-        def change() -> None:
-            with connect() as kernel:
-                link_changes.apply(kernel, changes, given_up.is_set)
+        def done(host: socket.socket) -> T:
+            with host:
+                return work(Inside(host, given_up.is_set))
 
         try:
-            await self._run("change", change)
+            return await setns.run_inside(self._descriptor, rtnetlink.connect, done, _SECONDS)
+        except OSError as error:  # a TimeoutError is one
+            message = f"Cannot configure the network of {_shown(self._where)}: {error.strerror or 'the kernel is busy'}"
+            raise errors.Retry(reasons.STEP_FAILED, message) from error
         finally:
             # The timeout only ends our waiting: the thread would go on and change links behind our back.
             given_up.set()
-
-    async def _run(self, what: str, work: Callable[[], T]) -> T:
-        try:
-            return await setns.run_inside(self._descriptor, work, _SECONDS)
-        except OSError as error:  # a TimeoutError is one
-            message = f"Cannot {what} the network of {_shown(self._where)}: {error.strerror or 'the kernel is busy'}"
-            raise errors.Retry(reasons.STEP_FAILED, message) from error
 
 
 def _open(where: Process | Path) -> int:

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from controller.container_root import Process
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000
@@ -36,18 +37,19 @@ def inside(process: Process, work: Callable[[], T]) -> T:
     try:
         if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
             raise OSError(0, f"process {process.pid} is in the host's network")
-        return _begun(descriptor, work).result()
+        return _begun(descriptor, lambda: None, lambda _: work()).result()
     finally:
         os.close(descriptor)
 
 
-async def run_inside(descriptor: int, work: Callable[[], T], seconds: float) -> T:
+async def run_inside(descriptor: int, outside: Callable[[], S], work: Callable[[S], T], seconds: float) -> T:
     """Return the result of ``work`` run in the namespace that the descriptor holds, and must not be the host's.
 
-    Raises its exceptions, OSError, and TimeoutError after ``seconds``, while the thread continues.
+    It gets the result of ``outside``, which its thread runs before it enters. Raises the exceptions of both, OSError,
+    and TimeoutError after ``seconds``, while the thread continues.
     """
     async with asyncio.timeout(seconds):
-        return await asyncio.wrap_future(_begun(descriptor, work))
+        return await asyncio.wrap_future(_begun(descriptor, outside, work))
 
 
 def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> None:
@@ -58,7 +60,7 @@ def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> Non
     packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
 
 
-def _begun(descriptor: int, work: Callable[[], T]) -> Future[T]:
+def _begun(descriptor: int, outside: Callable[[], S], work: Callable[[S], T]) -> Future[T]:
     """Begin the work in a new thread, with a descriptor of its own: the caller may give up and close its one."""
     done: Future[T] = Future()
     done.set_running_or_notify_cancel()  # so that a caller that gives up cannot cancel what runs
@@ -66,17 +68,21 @@ def _begun(descriptor: int, work: Callable[[], T]) -> Future[T]:
     try:
         # Not threading.Thread, whose start waits for the thread's first turn: on a busy host the event loop would stand
         # still for milliseconds.
-        _thread.start_new_thread(_fulfil, (done, own, work))
+        _thread.start_new_thread(_fulfil, (done, own, outside, work))
     except RuntimeError as error:
         os.close(own)
         raise OSError(errno.EAGAIN, "no thread can be started") from error
     return done
 
 
-def _fulfil(done: Future[T], descriptor: int, work: Callable[[], T]) -> None:
+def _fulfil(done: Future[T], descriptor: int, outside: Callable[[], S], work: Callable[[S], T]) -> None:
     try:
-        _enter(descriptor)
-        result = work()
+        try:
+            brought = outside()
+            _enter(descriptor)
+        finally:
+            os.close(descriptor)
+        result = work(brought)
     except BaseException as error:  # noqa: BLE001 - re-raised in the caller
         done.set_exception(error)
     else:
@@ -84,10 +90,7 @@ def _fulfil(done: Future[T], descriptor: int, work: Callable[[], T]) -> None:
 
 
 def _enter(descriptor: int) -> None:
-    """Move this thread into the namespace and close the descriptor. Raises OSError."""
-    try:
-        # os.setns needs Python 3.12.
-        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
-    finally:
-        os.close(descriptor)
+    """Move this thread into the namespace. Raises OSError."""
+    # os.setns needs Python 3.12.
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter the network namespace")

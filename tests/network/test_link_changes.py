@@ -51,7 +51,7 @@ async def inside(lan: Lan) -> AsyncIterator[Inside]:
     run("ip", "netns", "add", name)
     try:
         async with Namespace(Path("/run/netns", name)) as namespace:
-            await namespace.add_macvlan("plant", lan.parent, MAC)
+            await namespace.run(lambda inside: inside.add_macvlan("plant", lan.parent, MAC))
         yield Inside(name)
     finally:
         run("ip", "netns", "delete", name, check=False)
@@ -145,7 +145,7 @@ async def test_a_link_that_does_not_exist_is_named(inside: Inside) -> None:
 
 
 def test_changes_that_nobody_awaits_any_more_are_not_made() -> None:
-    with rtnetlink.connect() as kernel:
+    with rtnetlink.connect() as kernel, pytest.raises(OSError, match="canceled"):
         link_changes.apply(kernel, [Delete("nosuch0")], given_up=lambda: True)
 
 

@@ -149,7 +149,7 @@ async def test_a_process_that_is_gone_is_reported() -> None:
 async def test_a_link_of_the_engine_keeps_the_engines_name_as_an_altname(lan: Lan, container: Process) -> None:
     wanted = desired(lan, 10, "plant")
     async with Namespace(container) as namespace:
-        await namespace.add_macvlan("eth0", lan.parent, wanted.mac_address)
+        await namespace.run(lambda inside: inside.add_macvlan("eth0", lan.parent, wanted.mac_address))
 
     assert await link_reconciler.reconcile_links(container, [wanted], [wanted.mac_address])
 

@@ -152,7 +152,7 @@ async def test_a_kernel_that_does_not_answer_is_given_up(name: str, monkeypatch:
     monkeypatch.setattr("controller.network.netns._SECONDS", 0.05)
     monkeypatch.setattr("controller.network.snapshot.take", hang)
     async with Namespace(mount(name)) as namespace:
-        with pytest.raises(errors.Retry, match=f"Cannot read the network of {mount(name)}: the kernel is busy"):
+        with pytest.raises(errors.Retry, match=f"Cannot configure the network of {mount(name)}: the kernel is busy"):
             await namespace.snapshot()
 
     await entered.wait()
@@ -199,7 +199,9 @@ async def test_the_thread_of_the_caller_stays_in_its_namespace(name: str) -> Non
     before = Path("/proc/thread-self/ns/net").readlink()
     descriptor = os.open(mount(name), os.O_RDONLY)
     try:
-        inside = await setns.run_inside(descriptor, lambda: Path("/proc/thread-self/ns/net").readlink(), 5)
+        inside = await setns.run_inside(
+            descriptor, lambda: None, lambda _: Path("/proc/thread-self/ns/net").readlink(), 5
+        )
     finally:
         os.close(descriptor)
 
