@@ -19,12 +19,21 @@ class DhcpServer:
     ``options`` are further options of dnsmasq. Its leases are in ``folder`` and survive a stop and start.
     """
 
-    def __init__(self, lan: Lan, folder: Path, *options: str, first: int = 100, last: int = 150) -> None:
+    def __init__(
+        self,
+        lan: Lan,
+        folder: Path,
+        *options: str,
+        first: int = 100,
+        last: int = 150,
+        lease_seconds: int = SHORTEST_LEASE,
+    ) -> None:
         self._lan = lan
         self._log = folder / "dnsmasq.log"
         self._leases = folder / "dnsmasq.leases"
         self._options = options
         self._range = (first, last)
+        self._lease_seconds = lease_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> DhcpServer:
@@ -45,7 +54,7 @@ class DhcpServer:
                 *("--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--port=0"),
                 *("--user=root", "--no-ping", "--dhcp-authoritative", "--log-dhcp", "--pid-file="),
                 *(f"--log-facility={self._log}", f"--dhcp-leasefile={self._leases}"),
-                f"--dhcp-range={first},{last},255.255.255.0,{SHORTEST_LEASE}",
+                f"--dhcp-range={first},{last},255.255.255.0,{self._lease_seconds}",
                 f"--dhcp-option=option:router,{self._lan.gateway}",
                 f"--dhcp-option=option:dns-server,{self._lan.gateway}",
                 *self._options,

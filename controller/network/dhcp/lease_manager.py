@@ -145,9 +145,7 @@ class LeaseManager:
         """Return the lease if it must be written."""
         client, written = self._clients.get(key), self._written.get(key)
         lease = client.machine.lease if client else None
-        if lease is None or (written and lease.renews(written) and lease.renewed - written.renewed < _REWRITE_SECONDS):
-            return None
-        return lease
+        return None if lease is None or (written and _suffices(written, lease)) else lease
 
     async def _write(self, key: LeaseKey) -> None:
         lease = self._unwritten(key)
@@ -187,3 +185,9 @@ class LeaseManager:
 
 def _not_in_future(lease: Lease, current: float) -> Lease:
     return lease if lease.renewed <= current else lease.shifted(current - lease.renewed)
+
+
+def _suffices(written: Lease, lease: Lease) -> bool:
+    """Return whether the lease on disk may stay there: it must never end after the present one."""
+    recent = lease.renewed - written.renewed < _REWRITE_SECONDS
+    return lease.renews(written) and lease.expires >= written.expires and recent

@@ -14,6 +14,7 @@ _INFINITE = 0xFFFFFFFF
 _SHORTEST, _SOONEST = 10.0, 5.0  # minimum seconds of a lease, and until its renewal, to bound the rate of requests
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 NAME_SERVERS_KEPT = 3
+_TIMES = ("renewed", "duration", "renew_after", "rebind_after")  # what a renewal changes
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Lease:
         return self.renewed + self.duration
 
     def renews(self, before: Lease | None) -> bool:
-        """Return whether this is ``before`` with another time of renewal."""
-        return before is not None and replace(before, renewed=self.renewed) == self
+        """Return whether this is ``before`` with other times; some servers vary T1 and T2 at random."""
+        return before is not None and replace(self, **{name: getattr(before, name) for name in _TIMES}) == before
 
     def shifted(self, seconds: float) -> Lease:
         """Return the lease in another clock."""

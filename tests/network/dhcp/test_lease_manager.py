@@ -102,6 +102,24 @@ async def test_a_renewal_that_changes_only_times_is_neither_written_nor_reported
     assert json.loads(kept.read_text())["lease"]["renewed"] == pytest.approx(first, abs=1)
 
 
+async def test_a_lease_that_ends_before_the_stored_one_is_written(
+    manager: LeaseManager, container: BareContainer, lan: Lan, tmp_path: Path
+) -> None:
+    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    with DhcpServer(lan, tmp_path, "--dhcp-option=option:T1,5", lease_seconds=7200):
+        await manager.keep(KEY, container.link, CLIENT)
+        await eventually(partial(_renewed_after, manager, container.link, 0.0), "a lease")
+    with DhcpServer(lan, tmp_path, "--dhcp-option=option:T1,5"):
+        await eventually(partial(_stored_seconds, tmp_path, SHORTEST_LEASE), "the shorter lease on disk")
+    container.end()
+    await reading
+
+
+async def _stored_seconds(tmp_path: Path, seconds: int) -> bool:
+    (kept,) = (tmp_path / "leases").glob("*.json")
+    return bool(json.loads(kept.read_text())["lease"]["duration"] == seconds)
+
+
 async def _renewed_after(manager: LeaseManager, link: Link, time_of_day: float) -> float | None:
     lease = manager.lease_state(KEY, link).lease
     return lease.renewed if lease and lease.renewed > time_of_day + 1 else None

@@ -38,6 +38,26 @@ def test_a_lease_is_offered_requested_and_acknowledged() -> None:
     assert (exchange.machine.state, exchange.machine.problem, exchange.machine.settled) == (State.BOUND, None, True)
 
 
+@pytest.mark.parametrize(
+    ("answered", "renews"),
+    [
+        ({}, True),
+        ({"renew": 1700, "rebind": 3000}, True),
+        ({"lease": 7200}, True),
+        ({"router": "10.0.0.9"}, False),
+        ({"dns": ["10.0.0.9"]}, False),
+        ({"mask": "255.255.0.0"}, False),
+    ],
+)
+def test_a_renewal_is_the_same_lease_with_other_times(answered: dict[str, Any], renews: bool) -> None:
+    exchange = Exchange().bound(lease=3600)
+    before = exchange.machine.lease
+    exchange.pass_time(1800)
+    exchange.answer(ACK, **answered)
+    assert exchange.machine.lease is not None
+    assert exchange.machine.lease.renews(before) is renews
+
+
 def test_it_is_renewed_at_t1_with_its_server() -> None:
     exchange = Exchange().bound(lease=3600)
     exchange.pass_time(1799)
