@@ -22,6 +22,7 @@ from controller.runtimes.admission import Admission, Admitted, Outage, Refused
 from controller.runtimes.facets.table import FACETS
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
 from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.last_read import LastRead
 from controller.runtimes.outcome import Outcome, Report
 from controller.runtimes.owners import Owners
 from controller.runtimes.reconciliation import ReconcileContext, ReconcilerDependencies, Reconciliation
@@ -52,7 +53,7 @@ class Reconciler:
         self._throttle = StatusThrottle(dependencies.boot.elapsed)
         owners = Owners(dependencies.api, dependencies.backend, install_id, index, scope)
         self._admission = Admission(dependencies.api, owners, scope, dependencies.node)
-        self._seen: dict[Key, Admitted] = {}
+        self._last_read = LastRead()
         self._observed: set[Key] = set()
         self._uids: dict[Key, str] = {}
         self._generations: dict[Key, int | None] = {}  # of the last pass
@@ -71,7 +72,8 @@ class Reconciler:
         try:
             match await self._admission.admit(key):
                 case Admitted() as admitted:
-                    self._remember(key, admitted)
+                    if admitted.deleting:
+                        self._forget(key)
                     result = await self._run(key, admitted, interrupted)
                 case Refused() as refused:
                     result = await self._report(key, refused)
@@ -111,19 +113,12 @@ class Reconciler:
             return await Reconciliation(self._dependencies, context).finds_nothing_to_do()
         return False
 
-    def _remember(self, key: Key, admitted: Admitted) -> None:
-        """Keep the Runtime for an outage of the API; one that is being deleted is not repaired."""
-        if admitted.deleting:
-            self._forget(key)
-        else:
-            self._seen[key] = admitted
-
     def _forget(self, key: Key) -> None:
         """Drop all state about a Runtime that is gone or owns no container."""
         self._index.forget(key)
         self._observed.discard(key)
         self._generations.pop(key, None)
-        self._seen.pop(key, None)
+        self._last_read.forget(key)
         # Also of a Runtime that is being deleted or owns nothing, of which nothing else is remembered.
         if uid := self._uids.pop(key, None):
             self._throttle.forget(uid)
@@ -133,11 +128,12 @@ class Reconciler:
 
         The result is never settled: the Runtime may have been changed or deleted since.
         """
-        seen = self._seen.get(key)
+        seen = self._last_read.get(key)
         if seen is None:
             raise outage
+        runtime, rival = seen
         # Compared with an empty status, every new one is written, which fails with the outage, and is therefore kept.
-        return await self._run(key, seen._replace(status={}), asyncio.Event(), outage)
+        return await self._run(key, Admitted(runtime, {}, rival), asyncio.Event(), outage)
 
     async def _run(
         self, key: Key, admitted: Admitted, interrupted: asyncio.Event, outage: errors.ApiError | None = None
@@ -154,7 +150,7 @@ class Reconciler:
             outage = refusal
         finally:
             # Also after a failure: during an outage, the next pass starts from what was written last.
-            self._note_written(key, context.writer.written)
+            self._remember(key, admitted, context.writer.written)
             if reconciliation.observed:
                 self._observed.add(key)
         if outage is None:
@@ -207,9 +203,10 @@ class Reconciler:
         if before != uid:
             self._throttle.forget(before)
 
-    def _note_written(self, key: Key, written: RuntimeStatus) -> None:
-        if seen := self._seen.get(key):
-            self._seen[key] = seen._replace(runtime=seen.runtime.model_copy(update={"status": written}))
+    def _remember(self, key: Key, admitted: Admitted, written: RuntimeStatus) -> None:
+        """Keep the Runtime for an outage of the API; one that is being deleted is not repaired."""
+        if not admitted.deleting:
+            self._last_read.remember(key, admitted.runtime.model_copy(update={"status": written}), admitted.rival)
 
     def _context(
         self, key: Key, admitted: Admitted, interrupted: asyncio.Event, outage: errors.ApiError | None

@@ -7,8 +7,9 @@ of a set. A value that the schema marks as atomic is one field, and so is every 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from controller.apiserver.equality import identical
@@ -16,6 +17,8 @@ from controller.apiserver.kinds import core_schemas
 
 Object = dict[str, Any]
 Path = tuple[str, ...]
+
+SHARED_SETS, SHARED_FIELDS = 128, 200  # sets whose encoding is kept, and the most fields of one
 
 # Metadata that the server owns, not a manager.
 SERVER_OWNED = frozenset(
@@ -57,8 +60,15 @@ def compare(old: Mapping[Path, Any], new: Mapping[Path, Any]) -> tuple[set[Path]
     return set_, old.keys() - new.keys()
 
 
-def encode(fields: Iterable[Path]) -> Object:
-    """Encode a set of fields as FieldsV1."""
+def encode(fields: frozenset[Path]) -> Object:
+    """Encode a set of fields as FieldsV1; the result may be shared and must not be changed.
+
+    Most objects of a kind have the same fields, whose encoding takes more memory than the rest of an object.
+    """
+    return _shared(fields) if len(fields) <= SHARED_FIELDS else _encode(fields)
+
+
+def _encode(fields: frozenset[Path]) -> Object:
     root: Object = {}
     # Shortest first, so that a field exists before the fields that it contains.
     for path in sorted(fields, key=len):
@@ -67,9 +77,11 @@ def encode(fields: Iterable[Path]) -> Object:
             # A field that contains other fields belongs to the set itself only with the mark ".".
             node = node.setdefault(element, {})
         node.setdefault(path[-1], {})
-    members = set(fields)
-    _mark(root, (), members)
+    _mark(root, (), fields)
     return root
+
+
+_shared = lru_cache(SHARED_SETS)(_encode)
 
 
 def decode(node: Object, path: Path = ()) -> set[Path]:
@@ -162,7 +174,7 @@ def _is_server_owned(path: Path) -> bool:
     return path[0] == "f:metadata" and (len(path) == 1 or path[1] in SERVER_OWNED)
 
 
-def _mark(node: Object, path: Path, members: set[Path]) -> None:
+def _mark(node: Object, path: Path, members: frozenset[Path]) -> None:
     for element, below in list(node.items()):
         _mark(below, (*path, element), members)
     if node and path in members:

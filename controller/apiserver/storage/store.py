@@ -91,7 +91,11 @@ class Store:
         self.revision = self._rows.last
 
     def _load(self) -> list[tuple[Key, Object]]:
-        return [(row.key, self._read(row)) for row in self._rows.as_of(self._rows.last)]
+        shared: dict[str, Object] = {}
+        found = [(row.key, self._read(row)) for row in self._rows.as_of(self._rows.last)]
+        for _, item in found:
+            _share_fields(item, shared)
+        return found
 
     def _read(self, row: Row) -> Object:
         try:
@@ -262,6 +266,13 @@ class Store:
                 code=503,
                 reason="ServiceUnavailable",
             ) from error
+
+
+def _share_fields(item: Object, shared: dict[str, Object]) -> None:
+    """Let managed fields that are equal be one dictionary: most objects of a kind have the same (see fieldsets)."""
+    for entry in item.get("metadata", {}).get("managedFields", ()):
+        if fields := entry.get("fieldsV1"):
+            entry["fieldsV1"] = shared.setdefault(json.dumps(fields), fields)
 
 
 def _change(row: Row) -> Change:

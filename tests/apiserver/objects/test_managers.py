@@ -102,3 +102,8 @@ def test_the_oldest_of_many_writers_become_one_entry() -> None:
     assert len(owned) <= managers.UPDATERS + 1
     ancient = owned[Manager(managers.ANCIENT, managers.UPDATE, "v1")]
     assert {("f:spec", "f:0"), ("f:spec", "f:1")} <= ancient.fields
+
+
+def test_objects_with_the_same_fields_share_their_encoding() -> None:
+    first, second = frozenset({SPEC, NAME}), frozenset({NAME, SPEC})
+    assert fieldsets.encode(first) is fieldsets.encode(second)

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 from controller import errors
 from controller.apiserver.storage import database, rows
-from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Change, Key, Object, Store
+from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Change, Key, Object, Store, Transaction
 
 # Writes objects as fast as possible and prints each name once its write is acknowledged.
 WRITER = """
@@ -76,6 +77,18 @@ async def test_written_objects_survive_reopening(store: Store, tmp_path: Path) -
     again = await reopened(tmp_path / "objects.db")
     assert [item["metadata"]["name"] for item in again.select("things", "")] == ["one"]
     assert again.revision == store.revision
+    await again.close()
+
+
+async def test_reopened_objects_share_their_equal_managed_fields(store: Store, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        item = thing(name)
+        item["metadata"]["managedFields"] = [{"manager": name, "fieldsV1": {"f:spec": {}}}]
+        await store.write(key(name), partial(Transaction.commit, after=item))
+    again = await reopened(tmp_path / "objects.db")
+    first, second = (item["metadata"]["managedFields"][0] for item in again.select("things", "edge"))
+    assert first["manager"] != second["manager"]
+    assert first["fieldsV1"] is second["fieldsV1"]
     await again.close()
 
 
