@@ -86,8 +86,14 @@ def parse_memory(usage: bytes, stat: bytes) -> int:
 def _inactive_file(stat: bytes) -> int:
     # On v1 inactive_file excludes the children and total_inactive_file includes them; on v2 inactive_file includes
     # them.
-    fields = dict(line.split(b" ", 1) for line in stat.splitlines() if b" " in line)
-    return int(fields.get(b"total_inactive_file", fields.get(b"inactive_file", b"0")))
+    total = _value(stat, b"total_inactive_file")
+    return _value(stat, b"inactive_file") or 0 if total is None else total
+
+
+def _value(stat: bytes, name: bytes) -> int | None:
+    """Return the value of one of some forty lines; this runs for each container every five seconds."""
+    _, found, rest = (b"\n" + stat).partition(b"\n" + name + b" ")
+    return int(rest.partition(b"\n")[0]) if found else None
 
 
 PROC = Path("/proc")
