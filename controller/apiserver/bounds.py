@@ -66,12 +66,15 @@ def measured(value: Any) -> tuple[int, int]:
 
 def are_large(values: Collection[Any]) -> bool:
     """Whether processing all of them would block the event loop for too long. Stops counting once that is clear."""
-    count, characters = len(values), 0
-    for level in levels(list(values)):
-        count += sum(len(item) for item in level if isinstance(item, (dict, list)))
-        characters += sum(len(item) for item in level if isinstance(item, str))
+    # With lists instead of generators, as it counts the content of every request and response.
+    level, count, characters = list(values), len(values), 0
+    while level:
+        characters += sum(map(len, [item for item in level if isinstance(item, str)]))
+        level = [item for item in level if isinstance(item, (dict, list))]
+        count += sum(map(len, level))
         if count > LARGE_VALUES or characters > LARGE_CHARACTERS:
             return True
+        level = [part for item in level for part in (item.values() if isinstance(item, dict) else item)]
     return False
 
 

@@ -18,6 +18,7 @@ from controller import errors, names
 from controller.api import claims, kinds, reasons, runtimes
 from controller.backends import base
 from controller.backends.protocol import Reconcilable
+from controller.machinery import writes
 from controller.machinery.client import ApiClient
 from controller.runtimes import objects
 from controller.runtimes.keys import Key, KeyIndex
@@ -52,6 +53,8 @@ class Owners:
     async def of(self, runtime: Body) -> Ownership:
         """The owner of its deviceId; a deviceId without an owner is claimed. Raises errors.EdgeError."""
         async with self._lock(runtime):
+            if await self._claimed_alone(runtime):
+                return Ownership(runtime, ())
             others = await self._others(runtime)
             owner = claims.owner([runtime, *others])
             return Ownership(owner or await self._decide_unclaimed(runtime, others), others)
@@ -85,6 +88,22 @@ class Owners:
         except (errors.NotFoundError, errors.ConflictError) as error:
             message = f"The successor {_key(successor)} no longer exists: the handover is retried"
             raise errors.Retry(reasons.STEP_FAILED, message) from error
+
+    async def _claimed_alone(self, runtime: Body) -> bool:
+        """Claim the deviceId if no other Runtime has it, all in one request; whether that succeeded.
+
+        Without transactions, or with another Runtime, that takes a list, the write and another list.
+        """
+        if not self._api.has_transactions or claims.has_claim(runtime) or claims.is_deleting(runtime):
+            return False
+        key, device_id = _key(runtime), runtime["spec"]["deviceId"]
+        others = f"spec.deviceId={device_id},metadata.namespace={key.namespace},metadata.name!={key.name}"
+        claim = writes.merge(kinds.RUNTIMES, key.name, key.namespace, _claim_patch(runtime, runtime["metadata"]["uid"]))
+        try:
+            await self._api.transaction(claim, unless=writes.selection(kinds.RUNTIMES, others))
+        except errors.ApiError:  # also an outage, which the list that follows reports
+            return False
+        return True
 
     async def _decide_unclaimed(self, runtime: Body, others: Sequence[Body]) -> Body:
         """The owner of a deviceId without a claim."""
@@ -146,16 +165,19 @@ class Owners:
         return [other for other in found if other["metadata"]["uid"] != described["uid"]]
 
     async def _write(self, runtime: Body, claim: str | None) -> Body:
-        # The uid makes the API refuse the write (409) if another object has the name by now.
-        patch = {"metadata": {"uid": runtime["metadata"]["uid"], "annotations": {names.CLAIM: claim}}}
         key = _key(runtime)
-        return await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, patch)
+        return await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, _claim_patch(runtime, claim))
 
     def _identity(self, runtime: Body) -> base.Identity:
         return base.Identity(self._install_id, runtime["metadata"]["namespace"], runtime["spec"]["deviceId"])
 
     def _lock(self, runtime: Body) -> asyncio.Lock:
         return self._locks.setdefault(self._identity(runtime), asyncio.Lock())
+
+
+def _claim_patch(runtime: Body, claim: str | None) -> dict[str, Any]:
+    # The uid makes the API refuse the write (409) if another object has the name by now.
+    return {"metadata": {"uid": runtime["metadata"]["uid"], "annotations": {names.CLAIM: claim}}}
 
 
 def _active_alternative(runtime: Body, others: Sequence[Body]) -> Body | None:

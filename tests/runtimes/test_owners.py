@@ -142,3 +142,31 @@ async def test_events_of_the_container_go_to_the_owner(shared: SharedDevice) -> 
     await shared.delete("a")
     await shared.reconcile("b")
     assert shared.harness.index.key_of(IDENTITY) == Key("edge", "b")
+
+
+async def test_with_transactions_a_runtime_without_rivals_claims_its_device_id_in_one_request(harness: Harness) -> None:
+    harness.api.has_transactions = True
+    await harness.create()
+    harness.api.requests.clear()
+    await harness.reconcile()
+    assert harness.api.requests[:2] == [("get", kinds.RUNTIMES.plural), ("transaction", kinds.RUNTIMES.plural)]
+    assert ("list", kinds.RUNTIMES.plural) not in harness.api.requests
+    assert harness.object()["metadata"]["annotations"][names.CLAIM] == harness.object()["metadata"]["uid"]
+
+
+async def test_with_transactions_a_second_runtime_of_a_device_does_not_claim_it(shared: SharedDevice) -> None:
+    shared.harness.api.has_transactions = True
+    await shared.add("b")
+    await shared.reconcile("b")
+    assert shared.stalled("b")
+    assert names.CLAIM not in shared.body("b")["metadata"].get("annotations", {})
+
+
+async def test_with_transactions_a_device_of_another_namespace_is_no_rival(harness: Harness) -> None:
+    harness.api.has_transactions = True
+    await harness.create()
+    metadata = {"name": "plc-1", "namespace": "other", "finalizers": [names.FINALIZER]}
+    await harness.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": SPEC})
+    harness.api.requests.clear()
+    await harness.reconcile()
+    assert ("list", kinds.RUNTIMES.plural) not in harness.api.requests
