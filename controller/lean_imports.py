@@ -1,10 +1,11 @@
 """Keeps out of the service what its libraries load and nothing here uses (decision 050).
 
-Call ``prepare`` once, before the first import of aiohttp, and while there is one thread.
+Call ``prepare`` once, before the first import of aiohttp and while there is one thread, and ``finish`` after the start.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -16,15 +17,28 @@ from collections.abc import Collection
 UNUSED = ("kubernetes", "kubernetes_asyncio", "pykube", "websocket", "chardet", "charset_normalizer")
 ONLY_DOCKER = ("requests",)  # engineio loads it too
 CA_FILE = "SSL_CERT_FILE"
+# More objects than all imports create. A start that waits for long, such as for a cluster, does collect.
+COLLECT_RARELY = 200_000
+COLLECT_USUALLY = 700  # CPython's default
 
 
 def prepare(roles: Collection[str]) -> None:
-    """Hide libraries that a process with these roles does not use, and import aiohttp without the system's CAs."""
+    """Hide libraries that a process with these roles does not use, and import aiohttp without the system's CAs.
+
+    Until ``finish``, garbage is collected rarely: imports create none, and each collection goes through all of them.
+    """
+    gc.set_threshold(COLLECT_RARELY, *gc.get_threshold()[1:])
     hidden = UNUSED if "node" in roles else (*UNUSED, *ONLY_DOCKER)
     # An entry of None makes an import fail as if the package was not installed.
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     warnings.filterwarnings("ignore", message="Unable to find acceptable character detection dependency")
     _import_aiohttp()
+
+
+def finish() -> None:
+    """Collect garbage as usual again, but not among what was loaded so far, which lives as long as the process."""
+    gc.freeze()
+    gc.set_threshold(COLLECT_USUALLY, *gc.get_threshold()[1:])
 
 
 def _import_aiohttp() -> None:

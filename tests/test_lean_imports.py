@@ -36,3 +36,8 @@ def test_a_node_imports_dockers_http_client_without_what_guesses_encodings() -> 
 def test_a_leader_imports_the_client_of_the_link_without_dockers_http_client() -> None:
     code = "import socketio; print([m for m in ('requests', 'urllib3', 'websocket') if sys.modules.get(m)])"
     assert result_of(("link", "pods"), code) == "[]"
+
+
+def test_garbage_is_collected_as_usual_after_the_start_but_not_among_what_was_loaded() -> None:
+    code = "import gc; rare = gc.get_threshold(); lean_imports.finish(); print(rare[0] > 10**5, gc.get_threshold()[0])"
+    assert result_of(("node",), f"{code}; print(len(gc.get_objects()) < gc.get_freeze_count())") == "True 700\nTrue"

@@ -60,7 +60,7 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
 async def _serve(settings: Settings, state: State, limits: EngineLimits, rate_limits: list[logs.RateLimit]) -> None:
     from controller.manager.manager import Manager  # noqa: PLC0415 - everything; only this command needs it
 
-    service = Manager(settings, state, os.environ, limits)
+    service = Manager(settings, state, os.environ, lean_imports.finish, limits)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         # Not signal.signal(), whose handlers are not allowed to interact with the loop.

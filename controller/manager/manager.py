@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -38,14 +38,23 @@ log = logging.getLogger(__name__)
 
 
 class Manager:
-    """One run of the controller. ``stop`` may be called from a signal handler, any number of times."""
+    """One run of the controller. ``stop`` may be called from a signal handler, any number of times.
+
+    ``started`` is called once everything runs.
+    """
 
     def __init__(
-        self, settings: Settings, state: State, variables: Mapping[str, str], limits: EngineLimits = LIMITS
+        self,
+        settings: Settings,
+        state: State,
+        variables: Mapping[str, str],
+        started: Callable[[], None],
+        limits: EngineLimits = LIMITS,
     ) -> None:
         self._settings = settings
         self._state = state
         self._variables = variables
+        self._started = started
         self._limits = limits
         self._notifier = Notifier(variables)
         self._shutdown = Shutdown()
@@ -61,6 +70,7 @@ class Manager:
             if installation is not None:
                 await self._start(self._environment(installation, stack))
                 self._report_start(installation)
+                self._started()
             await self._shutdown.wait()
             self._notifier.stopping()
         log.info("Stopped; the runtimes keep running")

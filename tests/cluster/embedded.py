@@ -6,8 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from controller.api import crds
-from controller.apiserver.server import ApiServer
+from controller import lean_imports
 from tests.cluster.daemon import Daemon
 
 READY_SECONDS = 60.0
@@ -38,9 +37,14 @@ class Embedded:
 
 
 async def _serve(folder: Path) -> None:
+    # Like the service, after the preparation.
+    from controller.api import crds
+    from controller.apiserver.server import ApiServer
+
     server = ApiServer(folder, "127.0.0.1", 0, crds.manifests(), "edge")
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, folder / KUBECONFIG)
+    lean_imports.finish()
     try:
         await asyncio.Event().wait()
     finally:
@@ -48,4 +52,5 @@ async def _serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    lean_imports.prepare(())
     asyncio.run(_serve(Path(sys.argv[1])))
