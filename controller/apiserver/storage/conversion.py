@@ -30,7 +30,7 @@ def convert(path: Path, facts: Mapping[str, str]) -> None:
 
     Raises sqlite3.Error and OSError, and then changes nothing.
     """
-    if not _is_format_1(path):
+    if not is_due(path):
         return
     fresh = path.with_name(f".{path.name}.partial")
     try:
@@ -42,7 +42,8 @@ def convert(path: Path, facts: Mapping[str, str]) -> None:
     logger.info("Converted the database %s to format %d", path, database.FORMAT)
 
 
-def _is_format_1(path: Path) -> bool:
+def is_due(path: Path) -> bool:
+    """Whether the file has an earlier format."""
     # Not by the fact, which is written later: a power cut may come in between.
     with database.keep_wal(path), database.connected(path) as connection:
         columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(revisions)")}

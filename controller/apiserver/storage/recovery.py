@@ -123,9 +123,9 @@ def _before_upgrade(
             f"{path} was written by version {facts.get(VERSION)}, and this version ({version}) cannot read it: install "
             "that version again, or restore the backup taken before the upgrade with `edge-controller restore --latest`"
         )
-    # A file without this fact has no version to compare with, and no backup is named after it.
+    # A file without this fact has no version to compare with.
     before = facts.get(VERSION, version)
-    if before == version:
+    if before == version and not conversion.is_due(path):
         return
     try:
         taken = backups.take(path, f"{BEFORE}{version}")

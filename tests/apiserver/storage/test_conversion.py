@@ -96,6 +96,13 @@ async def test_objects_history_and_facts_are_kept(path: Path) -> None:
     assert (facts["install-id"], facts[recovery.FORMAT]) == ("plant-7", str(database.FORMAT))
 
 
+async def test_a_backup_precedes_the_conversion_also_within_a_version(path: Path) -> None:
+    await asyncio.to_thread(prepare, path)
+    (backup,) = await asyncio.to_thread(Backups(path.parent.parent / "backups", lambda: 0.0).all)
+    assert backup.note == f"before-{__version__}"
+    assert (await asyncio.to_thread(database.summary, backup.path)).revision == NEWEST
+
+
 async def test_no_revision_is_used_again(path: Path) -> None:
     store = await started(path)
     assert (await put(store, "two")).revision == NEWEST + 1
