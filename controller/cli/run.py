@@ -9,7 +9,7 @@ from asyncio import sslproto
 
 import click
 
-from controller import errors, files, lean_imports
+from controller import errors, files, heap, lean_imports
 from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.cli import logging as logs
 from controller.cli.options import with_settings
@@ -39,6 +39,7 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
     """Run until a signal arrives. Raises errors.SettingError."""
     # On the class, because neither create_server() nor create_connection() has a parameter for it.
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
+    heap.share()
     rate_limits = logs.set_up(settings.log_format, settings.log_level)
     lean_imports.prepare(settings.roles)
     # A safety net: our files get their modes explicitly, but SQLite, libraries and new code may forget.
