@@ -41,3 +41,8 @@ def test_a_leader_imports_the_client_of_the_link_without_dockers_http_client() -
 def test_garbage_is_collected_as_usual_after_the_start_but_not_among_what_was_loaded() -> None:
     code = "import gc; rare = gc.get_threshold(); lean_imports.finish(); print(rare[0] > 10**5, gc.get_threshold()[0])"
     assert result_of(("node",), f"{code}; print(len(gc.get_objects()) < gc.get_freeze_count())") == "True 700\nTrue"
+
+
+def test_the_api_starts_before_what_only_others_need_is_imported() -> None:
+    code = "import controller.manager.manager, controller.apiserver.server; print([m for m in {} if m in sys.modules])"
+    assert result_of(("link", "node"), code.format(("kopf", "prometheus_client", "psutil", "socketio"))) == "[]"

@@ -11,7 +11,6 @@ from controller import names
 from controller.api import claims, crds, kinds
 from controller.disk import Disk
 from controller.machinery.endpoint import Endpoint
-from controller.network.interfaces import HostInterfaces
 from controller.settings import Settings
 from controller.state import INSTALL_ID, KUBECONFIG, NODE_NAME, State
 
@@ -54,6 +53,8 @@ async def start(
 
 def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:
     """Return a function with the names and addresses by which other hosts reach this one, as these may change."""
+    from controller.network.interfaces import HostInterfaces  # noqa: PLC0415 - an API of this host alone starts sooner
+
     interfaces = HostInterfaces(settings.internal_pool)
 
     def now() -> Iterable[str]:

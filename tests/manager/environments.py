@@ -11,7 +11,8 @@ from controller.backends.docker.engine.lane import LIMITS
 from controller.disk import Disk
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.supervisor import Liveness
-from controller.manager.environment import Environment, Installation, Nodes, Shutdown
+from controller.manager.environment import Environment, Nodes
+from controller.manager.installation import Installation, Shutdown
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics, Sources
 from controller.nodes.link_status import LinkStatus
