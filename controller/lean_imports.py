@@ -1,6 +1,7 @@
 """Keeps out of the service what its libraries load and nothing here uses (decision 050).
 
 Call ``prepare`` once, before the first import of aiohttp and while there is one thread, and ``finish`` after the start.
+Imports create no garbage, and each collection goes through all that they created: so there are none meanwhile.
 """
 
 from __future__ import annotations
@@ -11,21 +12,34 @@ import os
 import sys
 import warnings
 from collections.abc import Collection
+from types import ModuleType
 
 # kopf logs in with the first three where they are installed, engineio has a synchronous client with the fourth, and
 # requests guesses the encoding of texts with the others.
 UNUSED = ("kubernetes", "kubernetes_asyncio", "pykube", "websocket", "chardet", "charset_normalizer")
 ONLY_DOCKER = ("requests",)  # engineio loads it too
 CA_FILE = "SSL_CERT_FILE"
+PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 # More objects than all imports create. A start that waits for long, such as for a cluster, does collect.
 COLLECT_RARELY = 200_000
 COLLECT_USUALLY = 700  # CPython's default
 
 
+def import_command(name: str) -> ModuleType:
+    """Import the module of a command, without pydantic's search for plugins in the metadata of all packages."""
+    os.environ.setdefault(PLUGINS, "__all__")
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()  # else the next collection would make up for it
+        gc.enable()
+
+
 def prepare(roles: Collection[str]) -> None:
     """Hide libraries that a process with these roles does not use, and import aiohttp without the system's CAs.
 
-    Until ``finish``, garbage is collected rarely: imports create none, and each collection goes through all of them.
+    Until ``finish``, garbage is collected rarely.
     """
     gc.set_threshold(COLLECT_RARELY, *gc.get_threshold()[1:])
     hidden = UNUSED if "node" in roles else (*UNUSED, *ONLY_DOCKER)

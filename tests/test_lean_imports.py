@@ -46,3 +46,11 @@ def test_garbage_is_collected_as_usual_after_the_start_but_not_among_what_was_lo
 def test_the_api_starts_before_what_only_others_need_is_imported() -> None:
     code = "import controller.manager.manager, controller.apiserver.server; print([m for m in {} if m in sys.modules])"
     assert result_of(("link", "node"), code.format(("kopf", "prometheus_client", "psutil", "socketio"))) == "[]"
+
+
+def test_a_command_is_imported_without_collections_of_garbage_and_without_a_search_for_plugins() -> None:
+    collections = "sum(generation['collections'] for generation in gc.get_stats())"
+    imported = f"before = {collections}; lean_imports.import_command('controller.cli.run'); after = {collections}"
+    plugins = "sys.modules['pydantic.plugin._loader']._plugins"
+    code = f"import gc, sys; from controller import lean_imports; {imported}; print(after - before, {plugins})"
+    assert command.run(sys.executable, "-c", code).stdout.strip() == "0 None"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
 import click
 from typing_extensions import override
 
-from controller import __version__, errors
+from controller import __version__, errors, lean_imports
 
 # Command -> (module, attribute, one line of help shown before the module is imported).
 COMMANDS = {
@@ -47,7 +46,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = getattr(lean_imports.import_command(module), attribute)
         return command
 
     @override
