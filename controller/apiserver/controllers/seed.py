@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from controller.apiserver import times
+from controller.apiserver.kinds import definitions
 from controller.apiserver.kinds.core import DEFINITIONS, EVENTS, NAMESPACES, SERVICES
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.objects.request_options import WriteOptions
@@ -52,7 +53,8 @@ async def create_defaults(store: Store, namespaces: Iterable[str], crds: Sequenc
         current = store.get(ref.key)
         if current is None:
             await verbs.create(ref, definition, OPTIONS)
-        else:
+        # Not if it changes nothing: to validate and compile all of them takes longer than the rest of a start.
+        elif current["spec"] != definitions.with_defaults(definition["spec"]):
             # Only the spec, so that labels and annotations of others stay.
             await verbs.update(ref, {**current, "spec": definition["spec"]}, OPTIONS)
 

@@ -135,8 +135,12 @@ def with_status(item: Object, old: Object | None) -> Object:
     # Earlier versions stay listed: objects may still be stored in them. Only a migration may remove them.
     known = [name for name in before.get("storedVersions", ()) if name not in stored]
     status = {"acceptedNames": names, "conditions": _conditions(before), "storedVersions": [*known, *stored]}
-    spec = {"conversion": {"strategy": "None"}, **item["spec"], "names": names}
-    return {**item, "spec": spec, "status": status}
+    return {**item, "spec": {**with_defaults(item["spec"]), "names": names}, "status": status}
+
+
+def with_defaults(spec: Object) -> Object:
+    """The spec of a definition with the defaults of fields other than the names."""
+    return {"conversion": {"strategy": "None"}, **spec}
 
 
 def _tidied(item: Object) -> Object:
