@@ -20,8 +20,11 @@ class Reconcilable(Protocol):
 
     needs_secrets: bool
 
-    async def observe(self, target: Target) -> Observed:
-        """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+    async def observe(self, target: Target, *, predecessor: bool = True) -> Observed:
+        """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE).
+
+        Without ``predecessor``, what a replacement has left is not looked for: ``list_containers`` shows it, too.
+        """
 
     def expect(self, steps: Collection[Step], target: Target) -> None:
         """Begin what these steps will wait for: they come next, though a pass may end before them.

@@ -152,7 +152,7 @@ class Resync:
                 raise
 
     async def resync(self) -> None:
-        """Add the Runtimes of the scope, then report orphaned containers. Raises errors.EdgeError."""
+        """Add the Runtimes that are not settled, then report orphaned containers. Raises errors.EdgeError."""
         found = await self._runtimes()
         sharing = Counter(self._identity(body) for body in found)
         # The selector does not suffice: with ``claims`` it is empty.
@@ -162,18 +162,29 @@ class Resync:
         async with asyncio.TaskGroup() as group:
             for _ in range(CHECKS_AT_ONCE):
                 group.create_task(self._add_unsettled(bodies, sharing))
-        await self._report_orphans({self._identity(body) for body in found})
+        containers = await self._backend.list_containers()
+        self._add_replaced(ours, containers)
+        await self._report_orphans(containers, {self._identity(body) for body in found})
 
     async def _add_unsettled(self, bodies: Iterator[dict[str, Any]], sharing: Counter[base.Identity]) -> None:
         for body in bodies:
             if sharing[self._identity(body)] > 1 or not await self._is_settled(body):
                 self._queue.add(_key(body))
 
+    def _add_replaced(self, bodies: Iterable[dict[str, Any]], containers: Iterable[base.LabeledContainer]) -> None:
+        """Add the Runtimes with two containers: an interrupted replacement has left the old one."""
+        counts = Counter(container.identity for container in containers)
+        for body in bodies:
+            if counts[self._identity(body)] > 1:
+                self._queue.add(_key(body))
+
     async def _runtimes(self) -> list[dict[str, Any]]:
         return await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
 
-    async def _report_orphans(self, identities: set[base.Identity]) -> None:
-        orphans = {orphan for orphan in await self._backend.list_containers() if orphan.identity not in identities}
+    async def _report_orphans(
+        self, containers: Iterable[base.LabeledContainer], identities: set[base.Identity]
+    ) -> None:
+        orphans = {container for container in containers if container.identity not in identities}
         if orphans - self._reported:
             # Once more: the Runtime of a container may have been created since the first list.
             now = {self._identity(body) for body in await self._runtimes()}

@@ -92,7 +92,8 @@ class Reconciler:
     async def is_settled(self, body: dict[str, Any]) -> bool:
         """Whether a pass over a Runtime, as it was just listed, would find nothing to do. Sends no request to the API.
 
-        For a Runtime that no other one shares its deviceId with. The list may be outdated, so nothing is done by it.
+        For a Runtime that no other one shares its deviceId with, and that has one container at most. The list may be
+        outdated, so nothing is done by it.
         """
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
         if self._uids.get(key) != body["metadata"]["uid"] or key not in self._observed:

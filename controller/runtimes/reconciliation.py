@@ -107,8 +107,11 @@ class Reconciliation:
         return outcome
 
     async def finds_nothing_to_do(self) -> bool:
-        """Whether the pass would end ready, without a step and without a change of the status. Does not act."""
-        observed = await self._observe()
+        """Whether the pass would end ready, without a step and without a change of the status. Does not act.
+
+        Looks for no predecessor: the caller finds those of all Runtimes with one request.
+        """
+        observed = await self._observe(predecessor=False)
         current = plan.make(self._desired(observed), observed)
         if current.steps or current.outcome.kind != "ready":
             return False
@@ -135,12 +138,13 @@ class Reconciliation:
             done.add(trial)
             await self._execute(current)
 
-    async def _observe(self) -> Observed:
+    async def _observe(self, *, predecessor: bool = True) -> Observed:
         """The state to plan from; a deletion needs none."""
         if self._deleting:
             return Observed()
         self.observed_at = asyncio.get_running_loop().time()
-        self._observed = observed = await self._dependencies.backend.observe(self._target)
+        observed = await self._dependencies.backend.observe(self._target, predecessor=predecessor)
+        self._observed = observed
         self._adopt(observed)
         return observed
 

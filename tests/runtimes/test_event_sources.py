@@ -295,6 +295,21 @@ async def test_resync_adds_every_runtime_while_the_engine_does_not_answer(harnes
     assert keys.added.get_nowait() == KEY
 
 
+async def test_resync_adds_a_runtime_with_the_container_that_a_replacement_left(
+    harness: Harness, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.create()
+    await harness.reconcile()
+    listed = await harness.backend.list_containers()
+
+    async def list_containers() -> list[base.LabeledContainer]:
+        return [*listed, base.LabeledContainer(IDENTITY, "edge-previous-0", "its predecessor")]
+
+    monkeypatch.setattr(harness.backend, "list_containers", list_containers)
+    await resync(harness, keys).resync()
+    assert keys.added.get_nowait() == KEY
+
+
 async def test_resync_adds_runtimes_that_share_a_device_id(harness: Harness, keys: Keys) -> None:
     await harness.create()
     await harness.reconcile()

@@ -28,9 +28,9 @@ def observed(settled: Harness, monkeypatch: pytest.MonkeyPatch) -> list[base.Tar
     found: list[base.Target] = []
     observe = settled.backend.observe
 
-    async def note(target: base.Target) -> Observed:
+    async def note(target: base.Target, *, predecessor: bool) -> Observed:
         found.append(target)
-        return await observe(target)
+        return await observe(target, predecessor=predecessor)
 
     monkeypatch.setattr(settled.backend, "observe", note)
     return found

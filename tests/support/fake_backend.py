@@ -80,7 +80,7 @@ class FakeBackend:
         (container,) = self.containers.values()
         return container
 
-    async def observe(self, target: base.Target) -> Observed:
+    async def observe(self, target: base.Target, *, predecessor: bool = True) -> Observed:
         if self.unreachable:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
         wanted = {interface.parent_interface for interface in target.spec.interfaces}

@@ -72,12 +72,12 @@ class DockerBackend:
         self._purge = Purge(engine, containers, parts.networks, parts.parents, install_id)
         self._capabilities: Capabilities | None = None
 
-    async def observe(self, target: Target) -> Observed:
+    async def observe(self, target: Target, *, predecessor: bool = True) -> Observed:
         """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         with failures.translated():
             # The plan is pure: changes_in_place decides from what the last observation of its pass left here.
             self._capabilities = await self._engine.capabilities()
-            return await self._observer.observe(target)
+            return await self._observer.observe(target, predecessor=predecessor)
 
     def expect(self, steps: Collection[Step], target: Target) -> None:
         """Begin the address probe of a start, which then waits only for what is left of it."""

@@ -44,7 +44,7 @@ class PodsBackend:
         self._inventory = Inventory(api, install_id)
         self._actions = self._steps()
 
-    async def observe(self, target: Target) -> Observed:
+    async def observe(self, target: Target, *, predecessor: bool = True) -> Observed:  # noqa: ARG002 - costs nothing
         """Observe the current state."""
         return await self._observer.observe(target)
 

@@ -1,4 +1,4 @@
-"""Observes a runtime's container; each facet adds its part. Read-only: two engine calls, and those of the facets."""
+"""Observes a runtime's container; each facet adds its part. Read-only: one or two engine calls, and the facets' own."""
 
 from __future__ import annotations
 
@@ -36,16 +36,20 @@ class ContainerObserver:
         self._exits = exits
         self._facets = facets
 
-    async def observe(self, target: Target) -> Observed:
-        """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
+    async def observe(self, target: Target, *, predecessor: bool) -> Observed:
+        """Observe the current state, see protocol.Backend. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
+        if not predecessor:
+            return await self._named(target)
+        observed, previous = await asyncio.gather(self._named(target), self._containers.previous(target.identity))
+        return replace(observed, predecessor=previous.id if previous else "")
+
+    async def _named(self, target: Target) -> Observed:
+        """The state of the container that has the runtime's name, or of the runtime's own that was renamed."""
         identity = target.identity
         # By name only, not as `current`: whatever else has the name must be reported, because it prevents a creation.
-        found, previous = await asyncio.gather(
-            self._containers.named(identity.device_id), self._containers.previous(identity)
-        )
-        predecessor = previous.id if previous else ""
+        found = await self._containers.named(identity.device_id)
         if found and is_of(found, identity):
-            return replace(await self._observe(target, found), predecessor=predecessor)
+            return await self._observe(target, found)
         neighbour = labels.taken_message(found.labels, identity.install_id) if found else ""
         renamed = await self._containers.renamed(target)
         return replace(
@@ -53,7 +57,6 @@ class ContainerObserver:
             renamed=renamed.name if renamed else "",
             neighbour=neighbour,
             foreign=found.describe() if found and not neighbour else "",
-            predecessor=predecessor,
         )
 
     async def _observe(self, target: Target, container: Container | None) -> Observed:

@@ -42,17 +42,18 @@ def container(host_config: Mapping[str, Any], changed: Mapping[str, str]) -> Con
 
 
 class OneContainer(Containers):
-    """An engine with at most one container, on a host that cannot limit memory."""
+    """An engine with at most one container, and its predecessor, on a host that cannot limit memory."""
 
-    def __init__(self, found: Container | None) -> None:
+    def __init__(self, found: Container | None, previous: Container | None = None) -> None:
         super().__init__(ENGINE)
         self._found = found
+        self._previous = previous
 
     async def named(self, name: str) -> Container | None:
         return self._found
 
     async def previous(self, identity: Identity) -> Container | None:
-        return None
+        return self._previous
 
     async def can_limit_memory(self) -> bool:
         return False
@@ -79,9 +80,16 @@ async def test_facets_add_their_parts_in_order(
     found: Container | None, state: str, warnings: tuple[tuple[str, str], ...]
 ) -> None:
     observer = ContainerObserver(OneContainer(found), ContainerExits(), (Warns(), Warns()))
-    observed = await observer.observe(target())
+    observed = await observer.observe(target(), predecessor=True)
     assert (observed.state, observed.warnings) == (state, warnings)
     assert bool(observed.foreign) is (found is not None and state == "absent")
+
+
+@pytest.mark.parametrize(("sought", "found"), [(True, "c1"), (False, "")])
+async def test_a_predecessor_is_found_if_it_is_sought(sought: bool, found: str) -> None:
+    only = container({}, {})
+    observer = ContainerObserver(OneContainer(only, only), ContainerExits(), ())
+    assert (await observer.observe(target(), predecessor=sought)).predecessor == found
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ async def test_an_interrupted_replacement_converges(
 
     harness.backend = new_backend(harness.install_id)
     observed = await harness.backend.observe(desired)
+    listed = [container.name for container in await harness.backend.list_containers()]
+    assert bool(observed.predecessor) is (labels.previous_name(desired.identity) in listed)
     if observed.predecessor:
         await harness.run(desired, base.Step.FINISH_REPLACEMENT)
     if (await harness.backend.observe(desired)).image.pin != desired.image:
