@@ -95,6 +95,14 @@ class ApiClient:
             pages.append(await self._request("GET", path, params={**params, "continue": token}))
         return pages
 
+    async def revision(self, kind: Kind) -> str:
+        """The revision of the embedded API's store, which every write of any kind changes; "" with a cluster."""
+        # In a cluster something is always written.
+        if not self.has_transactions:
+            return ""
+        page = await self._request("GET", kind.path(), params={"limit": "1"})
+        return str(page["metadata"]["resourceVersion"])
+
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         """Create an object in the namespace of its ``metadata``."""
         write = writes.creation(kind, body)

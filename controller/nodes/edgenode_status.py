@@ -10,14 +10,10 @@ nothing but the EdgeNode's status.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-import pydantic
 
 from controller import errors, names
 from controller.api import edgenodes, kinds, reasons
@@ -30,6 +26,7 @@ from controller.machinery.timestamps import rfc3339
 from controller.metrics.host import MIB, HostReading
 from controller.network.interfaces import HostInterface
 from controller.nodes.kubernetes_node import KubernetesNode
+from controller.nodes.node_records import NodeRecords, Use
 
 CHECK_SECONDS = 10.0
 WRITE_SECONDS = 60.0
@@ -91,6 +88,7 @@ class EdgeNodePublisher:
         self._clock = clock
         self._node = node
         self._returned = returned
+        self._records = NodeRecords(api, name)
         self._backends: tuple[str, ...] = ()
         # On the monotonic clock of the loop.
         self._compared = self._written = float("-inf")
@@ -100,10 +98,9 @@ class EdgeNodePublisher:
 
     async def sync(self) -> None:
         """Check once, and write what has to be written. Raises errors.ApiError."""
-        previous = await self._previous()
+        # The current conditions, whose transition times are kept.
+        previous, uses, self.runtimes = await self._records.read()
         now = asyncio.get_running_loop().time()
-        found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
-        self.runtimes = count(found)
         cloud = self._sources.cloud() if self._sources.cloud else None
         current_conditions = [await self._ready(), self._disk(), *([] if cloud is None else [self._connected(cloud)])]
         others = [c for c in previous if c.type not in {own.type for own in current_conditions}]  # the leader's
@@ -111,25 +108,12 @@ class EdgeNodePublisher:
         changed = _comparable(previous) != _comparable(current)
         if changed or now - self._compared >= WRITE_SECONDS:
             due = changed or now - self._written >= HEARTBEAT_SECONDS
-            if await self._write(current, cloud, [runtime["spec"] for runtime in found], due=due):
+            if await self._write(current, cloud, uses, due=due):
                 self._written = now
             self._compared = now
         # The conditions as they were before: the write above has replaced the leader's.
         if self._returned is not None and any(c.reason == reasons.NODE_AWAY for c in previous):
             await self._returned()
-
-    async def _previous(self) -> tuple[conditions.Condition, ...]:
-        """The current conditions, whose transition times are kept; creates the EdgeNode when there is none."""
-        try:
-            found = await self._api.get(kinds.EDGE_NODES, self._name)
-        except errors.NotFoundError:
-            with contextlib.suppress(errors.AlreadyExistsError):
-                await self._api.create(kinds.EDGE_NODES, {"metadata": {"name": self._name}, "spec": {}})
-            return ()
-        try:
-            return edgenodes.EdgeNode.model_validate(found).status.conditions
-        except pydantic.ValidationError:  # written by another version: replace it
-            return ()
 
     async def _ready(self) -> conditions.Condition:
         try:
@@ -158,7 +142,7 @@ class EdgeNodePublisher:
         self,
         current: tuple[conditions.Condition, ...],
         cloud: Cloud | None,
-        specs: Sequence[dict[str, Any]],
+        uses: Sequence[Use],
         *,
         due: bool,
     ) -> bool:
@@ -169,7 +153,7 @@ class EdgeNodePublisher:
             last_heartbeat_time=rfc3339(self._clock()),
             conditions=current,
             **_figures(host),
-            **await self._facts(interfaces, specs),
+            **await self._facts(interfaces, uses),
         )
         lasting = (status.model_dump(exclude=set(FIGURES)), cloud)
         if not due and lasting == self._last:
@@ -183,22 +167,16 @@ class EdgeNodePublisher:
         self._last = lasting
         return True
 
-    async def _facts(self, interfaces: Sequence[HostInterface], specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    async def _facts(self, interfaces: Sequence[HostInterface], uses: Sequence[Use]) -> dict[str, Any]:
         """The part of the status that seldom changes, beside the conditions."""
         return {
             "version": self._version,
-            "interfaces": tuple(_shown(interface, specs) for interface in interfaces),
+            "interfaces": tuple(_shown(interface, uses) for interface in interfaces),
             "serial_devices": tuple(_device(found) for found in await self._sources.devices()),
-            "runtimes": edgenodes.RuntimeCounts(total=len(specs), ready=self.runtimes.get((names.READY, "True"), 0)),
+            "runtimes": edgenodes.RuntimeCounts(total=len(uses), ready=self.runtimes.get((names.READY, "True"), 0)),
             "backends": self._backends,
             "api": self._sources.api,
         }
-
-
-def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:
-    """How many Runtimes have each condition with each status."""
-    found = ((runtime.get("status") or {}).get("conditions") or () for runtime in runtimes)
-    return Counter((c["type"], c["status"]) for conditions_ in found for c in conditions_)
 
 
 def _figures(host: HostReading) -> dict[str, Any]:
@@ -217,15 +195,11 @@ def _comparable(found: tuple[conditions.Condition, ...]) -> set[tuple[str, str, 
     return {(c.type, c.status, c.reason, c.message) for c in found}
 
 
-def _shown(interface: HostInterface, specs: Sequence[dict[str, Any]]) -> edgenodes.HostInterface:
+def _shown(interface: HostInterface, uses: Sequence[Use]) -> edgenodes.HostInterface:
     """The interface with its users: links of the host, and this node's runtimes."""
     name = interface.name
-    users = [
-        spec["deviceId"]
-        for spec in specs
-        if any(desired["parentInterface"] == name for desired in spec.get("interfaces") or ())
-    ]
-    alone = next((spec["deviceId"] for spec in specs if spec.get("dedicatedInterface") == name), "")
+    users = [use.device_id for use in uses if name in use.parents]
+    alone = next((use.device_id for use in uses if use.dedicated == name), "")
     return edgenodes.HostInterface(
         name=interface.name,
         address=interface.ip_address,

@@ -26,6 +26,11 @@ class EmbeddedApi:
         asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(30)
         self._credentials = {user: self._server.credentials(user) for user in ("admin", "controller")}
 
+    @property
+    def own_endpoint(self) -> Endpoint:
+        """The endpoint for the process that serves the API."""
+        return Endpoint(self._server.url, socket=self._server.socket)
+
     def client(self, user_agent: str = "edge-controller", user: str = "controller") -> ApiClient:
         """Return a client for the current loop; the API uses the user agent as field manager."""
         ours = self._credentials[user]
