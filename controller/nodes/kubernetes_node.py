@@ -19,6 +19,7 @@ from controller.metrics import host
 from controller.network.interfaces import HostInterface
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # Kubernetes' names
+HEARTBEAT_SECONDS = 3600.0  # nobody judges this node by it, and every write costs an SD card a dozen kilobytes
 
 
 class KubernetesNode:
@@ -28,20 +29,33 @@ class KubernetesNode:
         self._api = api
         self._name = name
         self._version = version
+        self._last: dict[str, Any] = {}  # what was written, without the heartbeat
+        self._written = float("-inf")  # on the monotonic clock of the loop
 
     async def write(
         self, ready: Condition, heartbeat: str, reading: host.HostReading, interfaces: Sequence[HostInterface]
     ) -> None:
-        """Write its status; ``heartbeat`` is the time, as RFC 3339."""
+        """Write its status if it has changed or was written an hour ago; ``heartbeat`` is the time, as RFC 3339."""
+        status, now = await self._status(ready, reading, interfaces), asyncio.get_running_loop().time()
+        if status == self._last and now - self._written < HEARTBEAT_SECONDS:
+            return
+        await self._write({**status, "conditions": [{**ready.wire(), "lastHeartbeatTime": heartbeat}]})
+        self._last, self._written = status, now
+
+    async def _status(
+        self, ready: Condition, reading: host.HostReading, interfaces: Sequence[HostInterface]
+    ) -> dict[str, Any]:
         facts = await asyncio.to_thread(host.facts)
         size = {"cpu": str(facts.cpu_count), "memory": f"{reading.memory_total >> 10}Ki"}
-        status = {
-            "conditions": [{**ready.wire(), "lastHeartbeatTime": heartbeat}],
+        return {
+            "conditions": [ready.wire()],
             "addresses": [*_addresses(interfaces), {"type": "Hostname", "address": platform.node()}],
             "capacity": size,
             "allocatable": size,
             "nodeInfo": self._info(facts),
         }
+
+    async def _write(self, status: dict[str, Any]) -> None:
         try:
             await self._api.patch(core_kinds.NODES, self._name, "", {"status": status}, subresource="status")
         except errors.NotFoundError:

@@ -1,4 +1,4 @@
-"""The EdgeNode: created when missing, written when something changes, its figures every five minutes."""
+"""The EdgeNode: created when missing, written when something changes, its figures every ten minutes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.nodes import edgenode_status as node_status
+from controller.nodes import kubernetes_node
 from controller.nodes.edgenode_status import Cloud, EdgeNodePublisher, Sources
 from controller.nodes.kubernetes_node import KubernetesNode
 from tests.support.embedded_api import EmbeddedApi
@@ -119,7 +120,7 @@ async def test_without_a_change_nothing_is_written(api: ApiClient, host: Host) -
     assert await version(api) == before
 
 
-async def test_figures_alone_are_written_every_five_minutes(
+async def test_figures_alone_are_written_every_ten_minutes(
     api: ApiClient, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await host.status.sync()
@@ -211,6 +212,24 @@ async def test_the_node_beside_it_has_the_same_ready_condition(api: ApiClient, p
     await host.status.sync()
     (ready,) = (await person.get(core_kinds.NODES, NAME))["status"]["conditions"]
     assert (ready["status"], ready["message"]) == ("False", "Docker does not answer")
+    await person.delete(core_kinds.NODES, NAME)
+
+
+async def test_a_new_heartbeat_alone_is_written_to_the_node_beside_it_once_an_hour(
+    api: ApiClient, person: ApiClient, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_status, "WRITE_SECONDS", 0)
+    monkeypatch.setattr(node_status, "HEARTBEAT_SECONDS", 0)
+    host.status = host.start(api, KubernetesNode(api, NAME, "1.2.3"))
+    await host.status.sync()
+    before = await person.get(core_kinds.NODES, NAME)
+    host.now += 600
+    await host.status.sync()
+    assert await person.get(core_kinds.NODES, NAME) == before
+    monkeypatch.setattr(kubernetes_node, "HEARTBEAT_SECONDS", 0)
+    await host.status.sync()
+    (ready,) = (await person.get(core_kinds.NODES, NAME))["status"]["conditions"]
+    assert ready["lastHeartbeatTime"] == "2027-01-15T08:10:00Z"
     await person.delete(core_kinds.NODES, NAME)
 
 
