@@ -41,6 +41,7 @@ class StubEngine:
         self.url = f"unix://{path}"
         self.version = "1.41"
         self.requests: list[str] = []
+        self.connections = 0  # that were ever opened
         self.modes: dict[str, ResponseMode] = {}
         self.statuses: dict[str, str] = {}  # by path, if not 200
         self.answers: dict[str, Any] = {"/containers/json": [], "/networks": []}
@@ -68,6 +69,7 @@ class StubEngine:
             await asyncio.wait_for(self._arrived[request].acquire(), 30)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

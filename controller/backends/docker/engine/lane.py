@@ -95,16 +95,23 @@ class Lane:
             return function(self._connected(version))
 
     def _connected(self, version: str) -> APIClient:
-        from docker import APIClient  # noqa: PLC0415 - takes 8 MB, so only when needed
-
         with self._connecting:
             if self._client is None or self._client[0] != version:
                 # With version "auto" the constructor sends a request, and a hung engine would hold the lock.
-                made = APIClient(self._url, version, self._seconds, max_pool_size=self._size)
-                # A socket needs no proxy and no password from ~/.netrc; looking for them takes a third of a call.
-                made.trust_env = not self._url.startswith("unix:")
-                self._client = (version, made)
+                self._client = (version, self._connect(version))
             return self._client[1]
+
+    def _connect(self, version: str) -> APIClient:
+        from docker import APIClient  # noqa: PLC0415 - takes 8 MB, so only when needed
+
+        from controller.backends.docker.engine import shared_pool  # noqa: PLC0415 - with the SDK
+
+        made = APIClient(self._url, version, self._seconds, max_pool_size=self._size)
+        if self._url.startswith("unix:"):
+            # A socket needs no proxy and no password from ~/.netrc; looking for them takes a third of a call.
+            made.trust_env = False
+            shared_pool.share(made, self._url, self._size)
+        return made
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from operator import methodcaller
 
 import pytest
 
@@ -31,6 +32,16 @@ async def test_an_absent_object_is_none(stub: StubEngine, engine: Engine) -> Non
     stub.statuses[CONTAINER] = "404 Not Found"
 
     assert await engine.find(lambda client: client.inspect_container("plc1")) is None
+
+
+async def test_calls_about_different_objects_use_the_same_connection(stub: StubEngine, engine: Engine) -> None:
+    await engine.find(lambda client: client.inspect_container("plc1"))
+    opened = stub.connections
+
+    for number in range(2, 40):
+        await engine.find(methodcaller("inspect_container", f"plc{number}"))
+
+    assert stub.connections == opened
 
 
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "400 Bad Request"])
