@@ -33,7 +33,8 @@ async def changes(
     # Longer pauses delay repairs by seconds: each repair causes messages itself, which postpone the next comparison.
     quiet: float = 0.1,
     at_most: float = 0.5,
-    safety: float = 60.0,
+    # The kernel reports messages that it dropped, and each resync reads the parent interfaces anyway.
+    safety: float = 300.0,
     open_socket: Callable[[], socket.socket] = route_socket,
 ) -> AsyncGenerator[None, None]:
     """Yield after each burst of changes: ``quiet`` seconds after its last message, ``at_most`` after its first.
