@@ -66,7 +66,11 @@ class RuntimeOperator:
             scope=scope,
         )
         self._kopf = OperatorThread(
-            installation.endpoint, self.queue.reconcile, node=installation.node_name, field_selector=scope.selector
+            installation.endpoint,
+            self.queue.reconcile,
+            self._reconciler.has_read,
+            node=installation.node_name,
+            field_selector=scope.selector,
         )
 
     @property

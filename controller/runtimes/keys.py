@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from controller.backends.base import Identity
 
@@ -16,6 +16,18 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class Version(NamedTuple):
+    """What a Runtime desires at some time: the object, by its uid, and the generation of its spec."""
+
+    uid: str
+    generation: int
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Version:
+        """That of an object with this metadata."""
+        return cls(metadata["uid"], metadata.get("generation", 0))
 
 
 class Need(NamedTuple):

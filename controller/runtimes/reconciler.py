@@ -21,7 +21,7 @@ from controller.runtimes import outcome as outcomes
 from controller.runtimes.admission import Admission, Admitted, Outage, Refused
 from controller.runtimes.facets.table import FACETS
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
-from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.keys import Key, KeyIndex, Version
 from controller.runtimes.last_read import LastRead
 from controller.runtimes.outcome import Outcome, Report
 from controller.runtimes.owners import Owners
@@ -56,7 +56,7 @@ class Reconciler:
         self._last_read = LastRead()
         self._observed: set[Key] = set()
         self._uids: dict[Key, str] = {}
-        self._generations: dict[Key, int | None] = {}  # of the last pass
+        self._versions: dict[Key, Version] = {}  # of the last pass
         # Weak: a lock exists while somebody holds it or waits for it, so nobody has to remove it.
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
@@ -89,6 +89,10 @@ class Reconciler:
             self._forget(key)
         return result
 
+    def has_read(self, key: Key, version: Version) -> bool:
+        """Whether the last pass works or has worked on this version; if it failed, the queue retries it."""
+        return self._versions.get(key) == version
+
     async def is_settled(self, body: dict[str, Any]) -> bool:
         """Whether a pass over a Runtime, as it was just listed, would find nothing to do. Sends no request to the API.
 
@@ -96,10 +100,10 @@ class Reconciler:
         outdated, so nothing is done by it.
         """
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        if self._uids.get(key) != body["metadata"]["uid"] or key not in self._observed:
-            return False
         # Observing notes the addresses and devices of the spec: neither an older spec may do that, nor two at once.
-        if body["metadata"].get("generation") != self._generations.get(key) or self._lock(key).locked():
+        if not self.has_read(key, Version.of(body["metadata"])) or self._lock(key).locked():
+            return False
+        if key not in self._observed:
             return False
         async with self._lock(key):
             return await self._would_do_nothing(key, body)
@@ -118,7 +122,7 @@ class Reconciler:
         """Drop all state about a Runtime that is gone or owns no container."""
         self._index.forget(key)
         self._observed.discard(key)
-        self._generations.pop(key, None)
+        self._versions.pop(key, None)
         self._last_read.forget(key)
         # Also of a Runtime that is being deleted or owns nothing, of which nothing else is remembered.
         if uid := self._uids.pop(key, None):
@@ -196,7 +200,7 @@ class Reconciler:
         self._note_uid(key, context.target.uid)
         needs = (need for facet in FACETS for need in facet.needs(context.runtime.spec))
         self._index.remember(context.target.identity, key, needs)
-        self._generations[key] = context.runtime.metadata.generation
+        self._versions[key] = Version(context.target.uid, context.runtime.metadata.generation)
 
     def _note_uid(self, key: Key, uid: str) -> None:
         """Note which object has the key; what is still to be written to an earlier one of the same name is void."""

@@ -120,7 +120,7 @@ async def _serve(folder: Path, count: int) -> Observed:
         install_id=INSTALL,
         scope=scope,
     )
-    operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
+    operator = OperatorThread(endpoint, queue.reconcile, reconciler.has_read, node=NODE)
     operator.start()
     posting = asyncio.create_task(recorder.controller.run())
     await resync.resync()

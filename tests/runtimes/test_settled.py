@@ -10,7 +10,8 @@ import pytest
 
 from controller.backends import base
 from controller.backends.observation import Observed
-from tests.runtimes.harness import Harness
+from controller.runtimes.keys import Version
+from tests.runtimes.harness import KEY, Harness
 
 
 @pytest.fixture
@@ -71,3 +72,34 @@ async def test_during_a_pass_nothing_else_is_observed(settled: Harness, observed
     assert observed == []
     released.set()
     await passing
+
+
+def version(harness: Harness) -> Version:
+    """That of the Runtime now."""
+    return Version.of(harness.object()["metadata"])
+
+
+async def test_a_pass_has_read_the_version_that_it_worked_on(harness: Harness) -> None:
+    await harness.create()
+    assert not harness.reconciler.has_read(KEY, version(harness))
+    await harness.reconcile()
+    assert harness.reconciler.has_read(KEY, version(harness))
+
+
+async def test_a_changed_spec_is_not_read_yet(settled: Harness) -> None:
+    await settled.change(env=[{"name": "MODE", "value": "b"}])
+    assert not settled.reconciler.has_read(KEY, version(settled))
+
+
+async def test_another_object_of_the_same_name_is_not_read_yet(settled: Harness) -> None:
+    before = version(settled)
+    await settled.edit(lambda found: found["metadata"].update(uid="another"))
+    assert version(settled).generation == before.generation
+    assert not settled.reconciler.has_read(KEY, version(settled))
+
+
+async def test_a_version_that_is_gone_is_forgotten(settled: Harness) -> None:
+    before = version(settled)
+    await settled.delete()
+    assert (await settled.reconcile()).outcome.kind == "gone"
+    assert not settled.reconciler.has_read(KEY, before)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ from controller.machinery import connections
 from controller.machinery.backoff import Backoff
 from controller.machinery.credentials import Credentials
 from controller.machinery.endpoint import Endpoint
-from controller.runtimes.keys import Key
+from controller.runtimes.keys import Key, Version
+from controller.runtimes.operator.submission import Submission
 from controller.runtimes.result import Result
 
 CHANGE_WAIT_SECONDS = 0.5  # if longer, a pull would keep kopf from handling the next change of the object
@@ -30,18 +31,15 @@ CLEANUP_AGAIN_SECONDS = (1.0, 15.0)  # the first pause and the longest
 CONNECTIONS = 4  # one for the watch; without a limit, kopf opens one for each Runtime that it changes
 CLEANUP_CALL_SECONDS = 600.0  # kopf keeps every change of the object in memory meanwhile
 
-Submit = Callable[[Key], Awaitable[Result]]
-"""Adds a key to the work queue, from kopf's loop, and returns the result of the pass."""
 
-
-def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
+def make_registry(endpoint: Endpoint, submit: Submission) -> kopf.OperatorRegistry:
     """A new registry with the login and the handlers of Runtimes."""
     registry = kopf.OperatorRegistry()
     credentials, last = Credentials(endpoint), None
 
-    async def changed(*, namespace: str | None, name: str, **_: Any) -> None:
+    async def changed(*, namespace: str | None, name: str, meta: kopf.Meta, **_: Any) -> None:
         """Submit the key; wait briefly, so that kopf marks a quick change as handled only after it took effect."""
-        await _within(CHANGE_WAIT_SECONDS, submit(Key(namespace or "", name)))
+        await _within(CHANGE_WAIT_SECONDS, submit(Key(namespace or "", name), Version.of(meta)))
 
     async def deleted(*, namespace: str | None, name: str, **_: Any) -> None:
         """Hold the finalizer until the cleanup is done."""
@@ -100,7 +98,7 @@ async def local_session(endpoint: Endpoint) -> kopf.AiohttpSession:
     return kopf.AiohttpSession(server=endpoint.base_url, aiohttp_session=session)
 
 
-async def _clean_up(key: Key, submit: Submit) -> None:
+async def _clean_up(key: Key, submit: Submission) -> None:
     """Submit the key until its cleanup is done. Retry here, as kopf logs an error and writes for each failed call."""
     for pause in Backoff(*CLEANUP_AGAIN_SECONDS):
         result = await _within(CLEANUP_SECONDS, submit(key))
@@ -109,7 +107,7 @@ async def _clean_up(key: Key, submit: Submit) -> None:
         await asyncio.sleep(pause)
 
 
-async def _within(seconds: float, work: Awaitable[Result]) -> Result | None:
+async def _within(seconds: float, work: Awaitable[Result | None]) -> Result | None:
     """The result; None after ``seconds``, while the pass continues."""
     try:
         async with asyncio.timeout(seconds):

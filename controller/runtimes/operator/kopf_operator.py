@@ -15,9 +15,10 @@ from controller.api import kinds
 from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
 from controller.runtimes.operator import handlers
+from controller.runtimes.operator.submission import Submission
 
 
-async def serve(endpoint: Endpoint, submit: handlers.Submit, node: str, field_selector: str) -> None:
+async def serve(endpoint: Endpoint, submit: Submission, node: str, field_selector: str) -> None:
     """Watch the Runtimes until cancelled. Raises whatever error ends kopf."""
     await kopf.operator(
         # Of our own: in the global registry, the handlers of a crashed operator would still be there.

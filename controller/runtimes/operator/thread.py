@@ -12,13 +12,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
-from controller.runtimes.keys import Key
-from controller.runtimes.result import Result
+from controller.runtimes.operator.submission import HasRead, Reconcile, Submission
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +28,8 @@ LOG_LEVELS = {
 
 HEALTHY_SECONDS = 60.0  # a run longer than this resets the backoff
 
-Reconcile = Callable[[Key], Coroutine[Any, Any, Result]]
-Serve = Callable[[Endpoint, Reconcile, str, str], Coroutine[Any, Any, None]]
-"""Serves until cancelled: endpoint, reconcile function, node name, field selector."""
+Serve = Callable[[Endpoint, Submission, str, str], Coroutine[Any, Any, None]]
+"""Serves until cancelled: endpoint, submission, node name, field selector."""
 
 
 def load_kopf() -> Serve:
@@ -44,6 +41,7 @@ def load_kopf() -> Serve:
 class OperatorThread:
     """Runs ``reconcile`` of the work queue in the loop that calls ``start``; kopf's loop only awaits the result.
 
+    ``has_read``: whether a pass has read a version of a Runtime (Submission).
     ``field_selector`` selects the watched Runtimes on the server ("" for all).
     """
 
@@ -51,6 +49,7 @@ class OperatorThread:
         self,
         endpoint: Endpoint,
         reconcile: Reconcile,
+        has_read: HasRead,
         *,
         node: str,
         field_selector: str = "",
@@ -58,6 +57,7 @@ class OperatorThread:
     ) -> None:
         self._endpoint = endpoint
         self._reconcile = reconcile
+        self._has_read = has_read
         self._node = node
         self._field_selector = field_selector
         self._load = load
@@ -68,7 +68,7 @@ class OperatorThread:
 
     def start(self) -> None:
         """Start the thread; call it in the loop of the work queue."""
-        submit = partial(_submit, self._reconcile, asyncio.get_running_loop())
+        submit = Submission(self._reconcile, self._has_read, asyncio.get_running_loop())
         # A daemon: if kopf does not end in time, it must not keep the process alive.
         self._thread = threading.Thread(target=self._supervise, args=(submit,), name="operator", daemon=True)
         self._thread.start()
@@ -101,7 +101,7 @@ class OperatorThread:
             return False
         return True
 
-    def _supervise(self, submit: Reconcile) -> None:
+    def _supervise(self, submit: Submission) -> None:
         for name, level in LOG_LEVELS.items():
             logging.getLogger(name).setLevel(level)
         backoff = Backoff(first=0.5)
@@ -115,7 +115,7 @@ class OperatorThread:
                 backoff.reset()
             self._stopping.wait(backoff.next())
 
-    async def _run_operator(self, serve: Serve, submit: Reconcile) -> None:
+    async def _run_operator(self, serve: Serve, submit: Submission) -> None:
         """Run kopf once; ``stop`` can cancel its task meanwhile."""
         task = asyncio.ensure_future(serve(self._endpoint, submit, self._node, self._field_selector))
         with self._lock:
@@ -132,9 +132,3 @@ class OperatorThread:
         if not task.cancelled():
             task.result()
             log.warning("The operator exited unexpectedly and is restarted")
-
-
-async def _submit(reconcile: Reconcile, main: asyncio.AbstractEventLoop, key: Key) -> Result:
-    """Run the pass in the main loop and wait for it in this one."""
-    # Futures of asyncio belong to one loop: that of the queue cannot be awaited in the loop of kopf.
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(reconcile(key), main))

@@ -119,10 +119,9 @@ async def operating(
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
     dependencies = ReconcilerDependencies(api, backend, node, (), time.time, Boot(), EngineContact())
-    queue = work_queue(
-        Reconciler(dependencies, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile
-    )
-    operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
+    reconciler = Reconciler(dependencies, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims))
+    queue = work_queue(reconciler.reconcile)
+    operator = OperatorThread(endpoint, queue.reconcile, reconciler.has_read, node=node, field_selector=field_selector)
     operator.start()
     posting = asyncio.create_task(recorder.controller.run())
     yield OperatorHarness(endpoint, api, backend, queue, operator)
