@@ -92,17 +92,17 @@ class HandledGenerations(kopf.DiffBaseStorage):
 
     def __init__(self) -> None:
         super().__init__()
-        self._handled: dict[str, kopf.BodyEssence] = {}
+        self._handled: dict[str, int] = {}
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
         """The essence of a body: equal for equal specs. ``extra_fields`` belongs to kopf's interface and is unused."""
         del extra_fields
-        # Below "spec", the field whose changes are handled.
-        return cast("kopf.BodyEssence", {"spec": {"generation": body.metadata.get("generation")}})
+        return _essence(body.metadata.get("generation", 0))
 
     def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
         """The essence that was handled; None for a Runtime that is new to this process."""
-        return self._handled.get(_uid(body))
+        generation = self._handled.get(_uid(body))
+        return None if generation is None else _essence(generation)
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         """Remember a handled essence; forget it with the deletion, after which the uid never returns."""
@@ -110,7 +110,12 @@ class HandledGenerations(kopf.DiffBaseStorage):
         if body.metadata.get("deletionTimestamp"):
             self._handled.pop(_uid(body), None)
         else:
-            self._handled[_uid(body)] = essence
+            self._handled[_uid(body)] = essence["spec"]["generation"]
+
+
+def _essence(generation: int) -> kopf.BodyEssence:
+    # Below "spec", the field whose changes are handled.
+    return cast("kopf.BodyEssence", {"spec": {"generation": generation}})
 
 
 def _uid(body: kopf.Body) -> str:
