@@ -36,5 +36,5 @@ async def measure(run: Run) -> AsyncGenerator[Row]:
             rows.MILLISECONDS,
             rows.median(found.ours),
             Reference("raw Docker", rows.median(found.raw)),
-            Goal(limit, f"max({ALLOWED_FACTOR} x raw, probe) + 60 ms"),
+            Goal(limit, f"max({ALLOWED_FACTOR} x raw, probe) + 30 + 30 ms"),
         )

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from controller import names
+from controller import heap, names
 from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
 from controller.boottime import Boot
@@ -171,4 +171,5 @@ def _runtime(number: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    heap.share()  # as the service does (cli/run.py)
     print(json.dumps(asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))._asdict()))
