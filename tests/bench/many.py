@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from controller import heap, names
+from controller import heap, lean_imports, names
 from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
 from controller.boottime import Boot
@@ -102,6 +102,7 @@ async def _serve(folder: Path, count: int) -> Observed:
     api = ApiClient(endpoint)
     for number in range(count):
         await api.create(kinds.RUNTIMES, _runtime(number))
+    lean_imports.finish()
     began = time.perf_counter()
     backend: Any = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, NODE, time.time)
@@ -171,5 +172,7 @@ def _runtime(number: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    heap.share()  # as the service does (cli/run.py)
+    # As the service does (cli/run.py).
+    heap.share()
+    lean_imports.prepare(["node"])
     print(json.dumps(asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))._asdict()))
