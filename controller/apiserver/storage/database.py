@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import files
-from controller.apiserver.storage import sqlite_errors
+from controller.apiserver.storage import schema, sqlite_errors
 from controller.disk import Disk
 
 FORMAT = 2  # of the tables; a program rejects a file with a later format
@@ -127,6 +127,7 @@ def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -
         files.make_private(partial)
         # VACUUM INTO reads one consistent snapshot while writers go on; copying the file would miss what is in the log.
         with keep_wal(source), connected(source) as connection:
+            connection.execute(schema.BOUND_CACHE)  # the copy inherits it
             connection.execute("VACUUM INTO ?", (str(partial),))
         # Marked before the rename: a copy under its final name without the
         # mark would repeat revisions that clients know.

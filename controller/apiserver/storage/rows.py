@@ -18,7 +18,6 @@ from controller.apiserver.storage.reserve import Reserve, Urgency
 from controller.disk import Disk
 
 BATCH = 200  # rows per compaction step, so that no write waits long
-CACHE_BYTES = 512 << 10  # of SQLite; it would fill 2 MB with pages of the reserve, but a write reads a few pages only
 BUSY_MILLISECONDS = 5000  # how long a write waits for a lock of another process
 FREED_PAGES = (4 << 20) // schema.PAGE  # returned to the disk per step
 RESTORE_JUMP = 1_000_000  # revisions skipped by a restored backup, so that none seen by a client is reused
@@ -58,7 +57,7 @@ class Rows:
         # NORMAL would sync the log at checkpoints only: a power cut could lose writes that were already answered.
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA temp_store=MEMORY")  # /tmp may be on the same disk
-        self._connection.execute(f"PRAGMA cache_size=-{CACHE_BYTES >> 10}")  # in KiB
+        self._connection.execute(schema.BOUND_CACHE)
         self._connection.executescript(schema.TABLES)
         self.reserve = Reserve(self._connection, path, disk)
         # Opened after the tables exist and closed last, so that a stop leaves the log for the next start.

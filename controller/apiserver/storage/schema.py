@@ -25,6 +25,8 @@ INSERT INTO compaction SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM compaction);
 # Compaction removes the newest row only if it is not above the floor.
 LAST = "SELECT max((SELECT coalesce(max(id), 0) FROM revisions), (SELECT floor FROM compaction))"
 INSERT = "INSERT INTO revisions (id, previous, deleted, resource, namespace, name, object) VALUES (?, ?, ?, ?, ?, ?, ?)"
+# To 512 KiB: the refill of the reserve and a backup would fill the default of 2 MB with pages that nobody reads again.
+BOUND_CACHE = "PRAGMA cache_size=-512"
 # The newest row of each object up to a revision.
 AS_OF = """
 SELECT id, resource, namespace, name, deleted, object FROM revisions
