@@ -84,8 +84,7 @@ def _cut(engine: Engine, lan: Lan) -> None:
     # The engine's mounts keep the containers' network namespaces, whose macvlan links would still answer.
     for mount in reversed(engine_traces.mounts(engine.root)):
         command.run("umount", "--lazy", mount, check=False)
-    for link in links:
-        command.run("ip", "link", "delete", link, check=False)
+    engine_traces.remove_bridges(links)
     lan.unplug()
     lan.plug()
 

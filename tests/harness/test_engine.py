@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import pytest
 from docker.types import IPAMConfig, IPAMPool
 
-from tests.support import dockerd, engine_traces
+from tests.support import command, dockerd, engine_traces
 from tests.support import lan as lans
 from tests.support.dockerd import Engine
 from tests.support.image import Image, load
@@ -70,9 +71,13 @@ def test_a_removed_engine_leaves_nothing_behind(own_engine: Engine, runtime_imag
     assert network.id
     bridge = f"br-{network.id[:12]}"
     assert engine_traces.bridges(own_engine.root) == {bridge}
+    # As when the engine is killed between creating a veth pair and moving its other end into the container.
+    half = f"half{os.getpid()}"
+    command.run("ip", "link", "add", half, "master", bridge, "type", "veth", "peer", "name", f"{half}p")
     own_engine.remove()
     assert engine_traces.find(own_engine.root) == []
     assert not engine_traces.link_exists(bridge)
+    assert not engine_traces.link_exists(half)
     assert own_engine.root not in dockerd.roots()
 
 

@@ -13,7 +13,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.support.command import run
@@ -28,8 +28,7 @@ def remove(root: Path) -> None:
     kill(root)
     for mount in reversed(mounts(root)):
         run("umount", "--lazy", mount, check=False)
-    for link in links:
-        run("ip", "link", "delete", link, check=False)
+    remove_bridges(links)
     for group in cgroups(root):
         _remove_cgroup(group)
     shutil.rmtree(root, ignore_errors=True)
@@ -73,6 +72,14 @@ def bridges(root: Path) -> set[str]:
     content = database.read_bytes() if database.exists() else b""
     names = {f"br-{network[:12].decode()}" for network in re.findall(rb"network/v1\.0/bridge/([0-9a-f]{64})", content)}
     return {name for name in names if link_exists(name)}
+
+
+def remove_bridges(names: Iterable[str]) -> None:
+    """Remove bridges with their ports: an engine that is killed at the start of a container leaves a veth pair."""
+    for name in names:
+        ports = Path("/sys/class/net", name, "brif")
+        for link in [*([port.name for port in ports.iterdir()] if ports.exists() else []), name]:
+            run("ip", "link", "delete", link, check=False)
 
 
 def link_exists(name: str) -> bool:
