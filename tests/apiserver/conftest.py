@@ -17,6 +17,7 @@ import pytest
 from controller.apiserver.access.kubeconfig_issuer import KubeconfigIssuer
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.server import ApiServer
+from controller.apiserver.storage.store import Store
 from tests.apiserver.state_directory import StateDirectory, written
 from tests.support import command, kubeconfigs
 
@@ -38,6 +39,15 @@ class Clock:
 def clock() -> Clock:
     """The server's clock."""
     return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store."""
+    made = Store(tmp_path / "objects.db")
+    await made.open()
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from controller.api import crds
 from controller.apiserver.controllers import seed
 from controller.apiserver.kinds import definitions
 from controller.apiserver.kinds.core import DEFINITIONS
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import ResourceRef
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store."""
-    made = Store(tmp_path / "objects.db")
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def test_our_definitions_are_stored_as_a_later_start_expects_them(store: Store) -> None:

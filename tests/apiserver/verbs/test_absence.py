@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -14,15 +13,6 @@ from controller.apiserver.storage.store import Change, Store, Transaction
 from controller.apiserver.verbs.reading import Reading
 from controller.apiserver.verbs.writing import ResourceRef, Step, Verbs
 from tests.apiserver.verbs.test_field_index import BOUND
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store."""
-    store = Store(tmp_path / "objects.db")
-    await store.open()
-    yield store
-    await store.close()
 
 
 def put(store: Store, namespace: str, name: str, to: str | None) -> Coroutine[Any, Any, object]:

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from controller import errors
+from controller.api import kinds
+from controller.machinery.kinds import Kind
+from controller.machinery.writes import Selection, Write
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
-from tests.support.direct_api import DirectApi
+from tests.support.direct_api import DirectApi, Object, no_fault
 
 
 @pytest.fixture
@@ -42,6 +46,32 @@ async def after_restart(api: DirectApi) -> AsyncIterator[CommandHarness]:
     made = CommandHarness(api)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def lost_responses(api: DirectApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions take effect, but their responses are lost."""
+    transaction = api.transaction
+
+    async def lose(*steps: Write, unless: Selection | None) -> list[Object]:
+        await transaction(*steps, unless=unless)
+        raise errors.ApiUnavailableError("timeout")
+
+    monkeypatch.setattr(api, "transaction", lose)
+
+
+async def recreate_before(api: DirectApi, verb: str) -> Object:
+    """Let plc-1 be created again just before the next request that changes it with the verb; returns its spec."""
+    spec: Object = (await api.get(kinds.RUNTIMES, "plc-1", NAMESPACE))["spec"]
+
+    async def recreated(sent: str, kind: Kind) -> None:
+        if (sent, kind) == (verb, kinds.RUNTIMES):
+            api.fault = no_fault
+            await api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
+            await api.create(kinds.RUNTIMES, {"metadata": {"name": "plc-1", "namespace": NAMESPACE}, "spec": spec})
+
+    api.fault = recreated
+    return spec
 
 
 def create_message(harness: CommandHarness, name: str = "plc-1") -> dict[str, Any]:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from controller import errors, names
+from controller import names
 from controller.api import kinds
 from controller.machinery.kinds import Kind
-from controller.machinery.writes import Selection, Write
 from tests.cloud.commands.conftest import create_message
 from tests.support.command_harness import NAMESPACE, CommandHarness
-from tests.support.direct_api import DirectApi, Object
+from tests.support.direct_api import DirectApi
 
 
 @pytest.fixture(autouse=True)
@@ -77,15 +76,8 @@ async def test_a_crash_before_the_write_leaves_nothing_and_the_redelivery_does_i
 
 
 async def test_if_only_the_response_of_the_write_is_lost_the_runtime_is_created_once(
-    harness: CommandHarness, api: DirectApi, monkeypatch: pytest.MonkeyPatch
+    harness: CommandHarness, api: DirectApi, lost_responses: None
 ) -> None:
-    transaction = api.transaction
-
-    async def lose(*steps: Write, unless: Selection | None) -> list[Object]:
-        await transaction(*steps, unless=unless)
-        raise errors.ApiUnavailableError("timeout")
-
-    monkeypatch.setattr(api, "transaction", lose)
     message = create_message(harness)
     assert (await harness.dispatch("create_new_runtime", [message]))["status"] == "creating"
     assert [command["status"]["outcome"] for command in commands_of(api)] == ["Succeeded"]

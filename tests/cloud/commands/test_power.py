@@ -10,9 +10,9 @@ import pytest
 from controller import names
 from controller.api import kinds
 from controller.cloud.commands import power
-from controller.machinery.kinds import Kind
+from tests.cloud.commands.conftest import recreate_before
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, condition, vnic
-from tests.support.direct_api import DirectApi, no_fault
+from tests.support.direct_api import DirectApi
 
 
 async def create(harness: CommandHarness, name: str = "plc-1") -> None:
@@ -123,21 +123,11 @@ async def test_a_runtime_that_was_created_again_meanwhile_is_not_changed(
     harness: CommandHarness, api: DirectApi
 ) -> None:
     await create(harness)
-    former = await harness.runtime("plc-1")
-
-    async def recreated(verb: str, kind: Kind) -> None:
-        if (verb, kind) == ("patch", kinds.RUNTIMES):
-            api.fault = no_fault
-            await api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
-            await api.create(
-                kinds.RUNTIMES, {"metadata": {"name": "plc-1", "namespace": NAMESPACE}, "spec": former["spec"]}
-            )
-
-    api.fault = recreated
+    spec = await recreate_before(api, "patch")
     answer = await harness.send("stop_device", device_id="plc-1")
 
     assert "created again in the meantime" in answer["error"]
-    assert (await harness.runtime("plc-1"))["spec"] == former["spec"]
+    assert (await harness.runtime("plc-1"))["spec"] == spec
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ import asyncio
 
 import pytest
 
-from controller import errors, names
+from controller import names
 from controller.api import kinds
 from controller.machinery.kinds import Kind
-from controller.machinery.writes import Selection, Write
-from tests.cloud.commands.conftest import create_message, reconciled
-from tests.support.command_harness import NAMESPACE, CommandHarness, Operator
+from tests.cloud.commands.conftest import create_message, reconciled, recreate_before
+from tests.support.command_harness import CommandHarness, Operator
 from tests.support.direct_api import DirectApi, Object, no_fault
 
 
@@ -68,16 +67,7 @@ async def test_after_a_crash_before_the_answer_the_redelivery_restarts_no_second
     assert (await harness.runtime("plc-1"))["metadata"]["generation"] == generation
 
 
-async def test_if_only_the_response_is_lost_the_command_goes_on(
-    harness: CommandHarness, api: DirectApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    transaction = api.transaction
-
-    async def lose(*steps: Write, unless: Selection | None) -> list[Object]:
-        await transaction(*steps, unless=unless)
-        raise errors.ApiUnavailableError("timeout")
-
-    monkeypatch.setattr(api, "transaction", lose)
+async def test_if_only_the_response_is_lost_the_command_goes_on(harness: CommandHarness, lost_responses: None) -> None:
     assert (await harness.send("restart_device", device_id="plc-1"))["status"] == "success"
     assert (await harness.runtime("plc-1"))["metadata"]["generation"] == 2
 
@@ -85,18 +75,8 @@ async def test_if_only_the_response_is_lost_the_command_goes_on(
 async def test_a_runtime_that_was_created_again_meanwhile_is_not_changed(
     harness: CommandHarness, api: DirectApi
 ) -> None:
-    former = await harness.runtime("plc-1")
-
-    async def recreated(verb: str, _: Kind) -> None:
-        if verb == "transaction":
-            api.fault = no_fault
-            await api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
-            await api.create(
-                kinds.RUNTIMES, {"metadata": {"name": "plc-1", "namespace": NAMESPACE}, "spec": former["spec"]}
-            )
-
-    api.fault = recreated
+    spec = await recreate_before(api, "transaction")
     answer = await harness.send("stop_device", device_id="plc-1")
     assert "created again in the meantime" in answer["error"]
-    assert (await harness.runtime("plc-1"))["spec"] == former["spec"]
+    assert (await harness.runtime("plc-1"))["spec"] == spec
     assert command_of(api, "stop_device")["status"]["outcome"] == "Failed"
