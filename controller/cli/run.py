@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from asyncio import sslproto
 
 import click
 
-from controller import errors, files, heap, lean_imports
+from controller import errors, files, heap, lean_imports, tls_buffers
 from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.cli import logging as logs
 from controller.cli.options import with_settings
 from controller.settings import Settings
 from controller.state import State
-
-# asyncio keeps a read buffer per side of each TLS connection: 256 KiB by default, 6 MB for our own connections alone.
-TLS_BUFFER_BYTES = 32 << 10
 
 
 @click.command()
@@ -37,8 +33,7 @@ def run(settings: Settings) -> None:
 
 def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
     """Run until a signal arrives. Raises errors.SettingError."""
-    # On the class, because neither create_server() nor create_connection() has a parameter for it.
-    sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
+    tls_buffers.shrink()
     heap.share()
     rate_limits = logs.set_up(settings.log_format, settings.log_level)
     lean_imports.prepare(settings.roles)

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import socket
 import ssl
-from asyncio import sslproto
 from collections.abc import Callable
 from typing import Any
 
@@ -25,10 +24,6 @@ BACKLOG = 100
 RETRY_SECONDS = 1.0  # after a failed accept
 # asyncio buffers 512 KiB per TLS connection before a write waits: a client that reads nothing would go unnoticed.
 UNSENT_BYTES = 64 << 10
-
-# The read buffer that asyncio allocates per TLS connection from its first byte on. The default of 256 KiB would take a
-# hundred megabytes for all connections. A TLS record has 16 KiB.
-sslproto.SSLProtocol.max_size = 32 << 10
 
 logger = logging.getLogger(__name__)
 

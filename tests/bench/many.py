@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from controller import heap, lean_imports, names
+from controller import heap, lean_imports, names, tls_buffers
 from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
 from controller.boottime import Boot
@@ -173,6 +173,7 @@ def _runtime(number: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     # As the service does (cli/run.py).
+    tls_buffers.shrink()
     heap.share()
     lean_imports.prepare(["node"])
     print(json.dumps(asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))._asdict()))

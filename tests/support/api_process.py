@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from controller import tls_buffers
 from controller.apiserver.server import ApiServer
 
 NAMESPACE = "edge"
@@ -54,6 +55,7 @@ class ApiProcess:
 
 def _run(directory: Path, port: int, reported: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tls_buffers.shrink()  # as the service does (cli/run.py)
     asyncio.run(_serve(directory, port, reported))
 
 
