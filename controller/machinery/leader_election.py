@@ -59,7 +59,6 @@ class Election:
         self._observed: tuple[Any, Any] = (None, None)
         self._observed_at = float("-inf")
         self._retry = Retry("acquire or renew the leader Lease", log, Backoff())
-        self.is_leader = False
 
     async def run(self, lead: Callable[[], AbstractAsyncContextManager[object]]) -> None:
         """Campaign forever, with the context of ``lead`` open while leading. On cancellation, releases the Lease.
@@ -70,12 +69,10 @@ class Election:
             # A backoff that does not grow: however long it waits, a candidate notices a free Lease within ``every``.
             await poll(self._try, bool, math.inf, Backoff(self._timing.every, self._timing.every))
             log.info("%s is now the leader", self._candidate)
-            self.is_leader = True
             try:
                 async with lead():
                     await self._keep_renewed()
             finally:
-                self.is_leader = False
                 await self._release()
             log.warning("%s is no longer the leader", self._candidate)
 

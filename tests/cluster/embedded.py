@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from controller import lean_imports
+from controller import lean_imports, tls_buffers
 from tests.cluster.daemon import Daemon
 
 READY_SECONDS = 60.0
@@ -52,5 +52,6 @@ async def _serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    tls_buffers.shrink()
     lean_imports.prepare(())
     asyncio.run(_serve(Path(sys.argv[1])))

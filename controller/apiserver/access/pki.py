@@ -45,16 +45,15 @@ class Pki(CredentialFiles):
         super().__init__(directory)
         self._names = names
 
-    def ensure(self, clock: float) -> bool:
-        """Create what is missing, damaged, for other addresses, or about to expire. Returns whether it created any."""
+    def ensure(self, clock: float) -> None:
+        """Create what is missing, damaged, for other addresses, or about to expire."""
         self.make_directory()
         now = time_of(clock)
-        authority, made = self._authority(now)
-        made |= self._ensure_server(authority, now)
+        authority = self._authority(now)
+        self._ensure_server(authority, now)
         for user, group in USERS.items():
-            made |= self._ensure_user(authority, certificates.subject(user, group), user, now)
+            self._ensure_user(authority, certificates.subject(user, group), user, now)
         self.ensure_tokens()
-        return made
 
     def issue_client(self, user: str, seconds: float, clock: float) -> tuple[bytes, bytes]:
         """Issue a certificate and key, as PEM, for one of KUBECONFIG_USERS without storing them.
@@ -78,33 +77,30 @@ class Pki(CredentialFiles):
         ends = {name: self._read(name).certificate.not_valid_after_utc.timestamp() for name in days}
         return min(end - days[name] * 86400 for name, end in ends.items())
 
-    def _authority(self, now: datetime.datetime) -> tuple[Pair, bool]:
-        """Return the CA and whether it was replaced or renewed. A renewal because of its age keeps the key."""
+    def _authority(self, now: datetime.datetime) -> Pair:
+        """Return the CA, after replacing or renewing it if needed. A renewal because of its age keeps the key."""
         found = self._sound("ca")
         if found and not _ends_within(found, now, RENEW_AUTHORITY_DAYS):
-            return found, False
+            return found
         if not found and self.path("ca", "crt").exists():
             log.warning("Replaced the damaged CA of the API: %s", REMEDY)
         made = certificates.authority(AUTHORITY_NAME, _from_1970(now, AUTHORITY_DAYS), found.key if found else None)
         self._store("ca", made)
-        return made, True
+        return made
 
-    def _ensure_server(self, authority: Pair, now: datetime.datetime) -> bool:
+    def _ensure_server(self, authority: Pair, now: datetime.datetime) -> None:
         names = [certificates.host_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
         found = self._usable("server", authority, now)
         # An address that has gone away is no reason for a new certificate.
         if found and set(names) <= certificates.names_of(found.certificate):
-            return False
+            return
         who, valid = certificates.subject("edge-api"), _from_1970(now, LEAF_DAYS)
         self._store("server", certificates.issue(authority, who, valid, names))
-        return True
 
-    def _ensure_user(self, authority: Pair, who: x509.Name, file: str, now: datetime.datetime) -> bool:
+    def _ensure_user(self, authority: Pair, who: x509.Name, file: str, now: datetime.datetime) -> None:
         found = self._usable(file, authority, now)
-        if found and found.certificate.subject == who:
-            return False
-        self._store(file, certificates.issue(authority, who, _from_1970(now, LEAF_DAYS)))
-        return True
+        if not found or found.certificate.subject != who:
+            self._store(file, certificates.issue(authority, who, _from_1970(now, LEAF_DAYS)))
 
     def _usable(self, name: str, authority: Pair, now: datetime.datetime) -> Pair | None:
         found = self._sound(name)

@@ -31,15 +31,25 @@ def is_usable(directory: Path, now: float = NOW) -> bool:
     for name in ("server", "admin", "controller"):
         certificate(directory, name).verify_directly_issued_by(ca)
         assert certificate(directory, name).not_valid_after_utc < ca.not_valid_after_utc
-    return len(pki.tokens()) == 2 and not pki.ensure(now)
+    return len(pki.tokens()) == 2 and not changes(pki, now)
+
+
+def changes(pki: Pki, now: float = NOW) -> bool:
+    """Ensure the files, and return whether that created or replaced any."""
+    before = contents(pki.path("ca", "crt").parent)
+    pki.ensure(now)
+    return contents(pki.path("ca", "crt").parent) != before
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    """All files of a directory."""
+    return {path: path.read_bytes() for path in directory.iterdir()}
 
 
 def test_files_are_created_once_and_readable_by_the_owner_only(tmp_path: Path) -> None:
-    assert Pki(tmp_path).ensure(NOW)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert not Pki(tmp_path).ensure(NOW)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert {stat.S_IMODE(path.stat().st_mode) for path in before} == {0o600}
+    assert changes(Pki(tmp_path))
+    assert not changes(Pki(tmp_path))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 @pytest.mark.parametrize(
@@ -74,19 +84,19 @@ def test_certificates_are_renewed_before_they_expire_and_tokens_are_kept(tmp_pat
     pki = Pki(tmp_path)
     pki.ensure(NOW)
     tokens, ca, first = pki.tokens(), certificate(tmp_path, "ca"), certificate(tmp_path, "admin")
-    assert not pki.ensure(NOW + (LEAF_DAYS - RENEW_DAYS - 1) * DAY)
-    assert pki.ensure(NOW + (LEAF_DAYS - RENEW_DAYS + 1) * DAY)
+    assert not changes(pki, NOW + (LEAF_DAYS - RENEW_DAYS - 1) * DAY)
+    assert changes(pki, NOW + (LEAF_DAYS - RENEW_DAYS + 1) * DAY)
     assert certificate(tmp_path, "admin").not_valid_after_utc - first.not_valid_after_utc > datetime.timedelta(days=300)
     assert (pki.tokens(), certificate(tmp_path, "ca")) == (tokens, ca)
 
 
 def test_a_new_address_leads_to_a_new_server_certificate(tmp_path: Path) -> None:
     Pki(tmp_path).ensure(NOW)
-    assert Pki(tmp_path, lambda: ["127.0.0.2", "edge-7"]).ensure(NOW)
+    assert changes(Pki(tmp_path, lambda: ["127.0.0.2", "edge-7"]))
     names = certificate(tmp_path, "server").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "127.0.0.2" in [str(address) for address in names.get_values_for_type(x509.IPAddress)]
     assert "edge-7" in names.get_values_for_type(x509.DNSName)
-    assert not Pki(tmp_path).ensure(NOW), "a removed address does not require a new certificate"
+    assert not changes(Pki(tmp_path)), "a removed address does not require a new certificate"
 
 
 def test_the_ca_is_renewed_with_its_own_key_so_that_issued_certificates_stay_valid(tmp_path: Path) -> None:
@@ -99,7 +109,7 @@ def test_the_ca_is_renewed_with_its_own_key_so_that_issued_certificates_stay_val
     late = NOW + (AUTHORITY_DAYS - RENEW_AUTHORITY_DAYS + 1) * DAY
     pki.ensure(late - 2 * DAY)
     assert certificate(tmp_path, "ca") == first
-    assert pki.ensure(late)
+    assert changes(pki, late)
     renewed = certificate(tmp_path, "ca")
     assert renewed.not_valid_after_utc - first.not_valid_after_utc > datetime.timedelta(days=3000)
     issued.verify_directly_issued_by(renewed)
@@ -149,5 +159,5 @@ def test_a_controller_certificate_of_an_earlier_version_with_all_rights_is_repla
     pair = certificates.issue(authority, who, Period(BEGIN, end)).pem()
     for kind, content in zip(("crt", "key"), pair, strict=True):
         (tmp_path / f"controller.{kind}").write_bytes(content)
-    assert pki.ensure(NOW)
+    assert changes(pki)
     assert certificate(tmp_path, "controller").subject.rfc4514_string() == "CN=controller"
