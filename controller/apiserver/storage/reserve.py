@@ -7,6 +7,7 @@ no other program can use them up. See docs/decisions/131. Blocking.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 
@@ -54,12 +55,12 @@ class Reserve:
         connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
         connection.execute("DROP TABLE IF EXISTS reserve")  # left by an interrupted refill
 
-    def admit(self, size: int, urgency: Urgency) -> None:
-        """Raise errors.DiskFullError if a row of ``size`` bytes must not be written at present."""
+    def admit(self, sizes: Iterable[int], urgency: Urgency) -> None:
+        """Raise errors.DiskFullError if rows of these sizes in bytes must not be written at present."""
         # Checked for each write, as another program may have filled the disk since the last one; it is one statvfs.
         if not self._disk.check():
             return
-        if urgency is Urgency.ORDINARY or self.free() - size // OVERFLOW - ROW_PAGES < FLOORS[urgency]:
+        if urgency is Urgency.ORDINARY or self.free() - sum(map(_pages, sizes)) < FLOORS[urgency]:
             raise refusal(self._disk)
 
     def free(self) -> int:
@@ -106,6 +107,11 @@ class Reserve:
         # A reserve that fills the disk would itself cause the state that it is meant for.
         spare = self._disk.free_bytes() - 2 * ENOUGH_BYTES
         return min(FILLED_PAGES, max(0, spare) // (2 * PAGE) + self.free())
+
+
+def _pages(size: int) -> int:
+    """The most pages that a row of ``size`` bytes takes."""
+    return size // OVERFLOW + ROW_PAGES
 
 
 def refusal(disk: Disk) -> errors.DiskFullError:

@@ -80,7 +80,7 @@ class Rows:
     def admit(self, rows: Sequence[Row], urgency: Urgency) -> None:
         """Raise errors.DiskFullError if the disk is too full for the last of these rows, after the others."""
         # Before SQLite tries: an ordinary write would succeed at first, in the pages that deletions need later.
-        self.reserve.admit(sum(len(row.text.encode()) for row in rows), urgency)
+        self.reserve.admit((len(row.text.encode()) for row in rows), urgency)
 
     def insert(self, rows: Sequence[Row]) -> None:
         """Write revisions, all or none; durable when this returns."""

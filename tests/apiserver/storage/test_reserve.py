@@ -1,4 +1,4 @@
-"""The reserve of the database: deleted rows are overwritten, also after a refill that failed."""
+"""The reserve of the database: which rows it admits, and that deleted ones are overwritten after a failed refill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from controller.apiserver.storage.reserve import Reserve
+import pytest
+
+from controller import errors
+from controller.apiserver.storage import schema
+from controller.apiserver.storage.reserve import FLOORS, ROW_PAGES, Reserve, Urgency
 from controller.disk import Disk
 
 
@@ -30,3 +34,19 @@ def test_deleted_rows_are_overwritten_after_a_refill_that_failed(tmp_path: Path)
         with contextlib.suppress(sqlite3.OperationalError):
             reserve.refill()
         assert connection.execute("PRAGMA secure_delete").fetchone() == (1,)
+
+
+def test_each_row_of_a_commit_counts_with_all_pages_that_it_may_take(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        schema.lay_out(connection)
+        connection.execute("PRAGMA journal_mode=WAL")
+        disk = Disk(tmp_path)
+        reserve = Reserve(connection, path, disk)
+        connection.execute("CREATE TABLE written (x)")
+        reserve.refill()
+        rows = (reserve.free() - FLOORS[Urgency.NECESSARY]) // ROW_PAGES
+        disk.refused(OSError("full"))
+        reserve.admit([1] * rows, Urgency.NECESSARY)
+        with pytest.raises(errors.DiskFullError):
+            reserve.admit([1] * (rows + 1), Urgency.NECESSARY)
