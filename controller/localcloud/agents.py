@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-KEPT_HEARTBEATS = 2000  # per agent: more than two and a half hours
+# Per agent: more than two and a half hours, each with 500 bytes. A single one may have a megabyte.
+KEPT_HEARTBEATS, KEPT_BYTES = 2000, 1 << 20
 
 
 class Heartbeat(NamedTuple):
@@ -16,6 +17,30 @@ class Heartbeat(NamedTuple):
 
     received: float
     payload: Any
+
+
+class Heartbeats:
+    """The last heartbeats of an agent: at most KEPT_HEARTBEATS, and KEPT_BYTES unless the last one is larger."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[Heartbeat, int]] = deque()
+        self._bytes = 0
+
+    def append(self, beat: Heartbeat) -> None:
+        """Keep a heartbeat, and drop the oldest ones that are too many."""
+        size = len(repr(beat.payload))  # not as JSON, as it may contain bytes
+        self._kept.append((beat, size))
+        self._bytes += size
+        while len(self._kept) > 1 and (len(self._kept) > KEPT_HEARTBEATS or self._bytes > KEPT_BYTES):
+            self._bytes -= self._kept.popleft()[1]
+
+    def all(self) -> list[Heartbeat]:
+        """Return them, oldest first."""
+        return [beat for beat, _ in self._kept]
+
+    def last(self) -> Heartbeat | None:
+        """Return the last one, None before the first."""
+        return self._kept[-1][0] if self._kept else None
 
 
 @dataclass(eq=False)
@@ -33,7 +58,7 @@ class Agent:
 
     common_name: str
     session: Session | None = None
-    heartbeats: deque[Heartbeat] = field(default_factory=lambda: deque(maxlen=KEPT_HEARTBEATS))
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
 
 
 class Agents:
@@ -52,7 +77,7 @@ class Agents:
     def heartbeats(self, common_name: str) -> list[Heartbeat]:
         """Return the agent's last heartbeats, oldest first."""
         agent = self._agents.get(common_name)
-        return list(agent.heartbeats) if agent else []
+        return agent.heartbeats.all() if agent else []
 
     async def connected(self, common_name: str, sid: str) -> Session | None:
         """Record a new connection; return the one it replaces, if any."""

@@ -84,9 +84,8 @@ class Api:
         return web.json_response({"answer": answer})
 
     def _shown(self, agent: Agent) -> dict[str, Any]:
-        last = agent.heartbeats[-1] if agent.heartbeats else None
         since = agent.session.since if agent.session else None
-        return {"agent": agent.common_name, "connected_since": since, "last_heartbeat": _beat(last)}
+        return {"agent": agent.common_name, "connected_since": since, "last_heartbeat": _beat(agent.heartbeats.last())}
 
 
 def socket_path(directory: Path) -> Path:

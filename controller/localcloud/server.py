@@ -124,7 +124,7 @@ class Cloud:
             raise errors.LinkError(f"agent {common_name} did not connect within {timeout:g} s") from None
 
     def heartbeats(self, common_name: str) -> list[Any]:
-        """Return the payloads of the agent's last heartbeats (up to agents.KEPT_HEARTBEATS), oldest first."""
+        """Return the payloads of the agent's last heartbeats (as many as agents.Heartbeats keeps), oldest first."""
         return [beat.payload for beat in self.received(common_name)]
 
     async def next_heartbeat(self, common_name: str, timeout: float = 10) -> Any:  # noqa: ASYNC109
