@@ -111,7 +111,6 @@ class Observed:
     foreign: str = ""  # describes a container with this name that is not ours
     renamed: str = ""  # the current name of the container when somebody renamed it
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
-    leftovers: bool = False  # networks of this runtime exist although its container is absent
     blocker: Blocker | None = None
 
     network: ObservedNetwork = field(default_factory=ObservedNetwork)

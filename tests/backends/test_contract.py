@@ -126,14 +126,6 @@ async def test_a_removed_runtime_leaves_nothing(harness: BackendHarness) -> None
     assert await harness.backend.list_containers() == []
 
 
-async def test_networks_without_a_container_are_leftovers(harness: BackendHarness) -> None:
-    target = await harness.up(harness.target())
-
-    await harness.run(target, base.Step.REMOVE_CONTAINER)
-
-    assert (await harness.backend.observe(target)).leftovers
-
-
 async def test_limits_change_on_the_running_container_and_can_be_lifted(harness: BackendHarness) -> None:
     target = await harness.up(harness.target(resources={"cpu": "1", "memory": "64Mi"}))
     before = await harness.backend.observe(target)

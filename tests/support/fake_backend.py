@@ -88,8 +88,7 @@ class FakeBackend:
         foreign = self.foreign.get(target.spec.device_id, "")
         container = self.containers.get(target.identity)
         if container is None:
-            leftovers = target.identity in self.networks
-            return Observed(network=ObservedNetwork(missing_parents=missing), foreign=foreign, leftovers=leftovers)
+            return Observed(network=ObservedNetwork(missing_parents=missing), foreign=foreign)
         observed = _observed(container, target.spec)
         return replace(observed, network=replace(observed.network, missing_parents=missing), foreign=foreign)
 

@@ -40,7 +40,7 @@ class Observer:
             if found and naming.identity_of(found, identity.install_id) != identity:
                 return Observed(foreign=f"the {kind} {found['metadata']['name']} in {identity.namespace}")
         if workload is None:
-            return Observed(leftovers=service is not None)
+            return Observed()
         return unsupported.observe(target.spec, await self._observed(target, workload, pod, service))
 
     async def _observed(

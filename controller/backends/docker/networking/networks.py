@@ -40,10 +40,6 @@ class Networks:
         """Every network of the engine."""
         return [_network(entry) for entry in await self._engine.call(lambda client: client.networks())]
 
-    async def internal_exists(self, identity: Identity) -> bool:
-        """Whether the runtime's internal network exists."""
-        return self._find(labels.internal_network_name(identity), await self.all()) is not None
-
     async def prepare(self, identity: Identity, plan: Callable[[LanNetworks], EndpointPlan]) -> EndpointPlan:
         """Create the internal network and those of the plan that ``plan`` makes for the engine's networks.
 

@@ -43,7 +43,6 @@ class NetworkFacet(Facet):
         if container is None:
             desired_interfaces = create_body.desired_interfaces(target, {})
             network = ObservedNetwork()
-            observed = replace(observed, leftovers=await self._networks.internal_exists(target.identity))
         else:
             desired_interfaces = self._attachments.desired_interfaces(target, container)
             network = await self._attached(target, container, desired_interfaces)
