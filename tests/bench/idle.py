@@ -96,7 +96,7 @@ def _written(ours: Host, what: str, figures: int, extrapolated: float, seconds: 
     daily_figures = figures * DAY_SECONDS / edgenode_status.HEARTBEAT_SECONDS
     series = len(ours.docker.containers()) + 1
     metrics = SAMPLE_BYTES * DAY_SECONDS / SAMPLE_SECONDS * series
-    backup = sum(file.stat().st_size for file in ours.edge.state.glob("**/objects.db"))
+    backup = max(file.stat().st_size for file in ours.edge.state.glob("backups/*.db"))
     note = (
         f"{rows.MEGABYTES.show(extrapolated)} extrapolated from {seconds:g} s, "
         f"{rows.MEGABYTES.show(daily_figures)} figures of the host, "

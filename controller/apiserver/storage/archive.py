@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import errors
-from controller.apiserver.storage import database, replacement, sqlite_errors
+from controller.apiserver.storage import copies, database, replacement, sqlite_errors
 from controller.apiserver.storage.backups import Backups
 
 
@@ -35,7 +35,7 @@ class Archive:
             # The daily folder rotates and numbers its files; a path that a person gives is left alone.
             if target is None:
                 return self.backups.take(self._database)
-            database.copy(self._database, target)
+            copies.copy(self._database, target)
         except (sqlite3.Error, OSError) as error:
             raise errors.SettingError(f"the backup failed ({error}): {sqlite_errors.remedy(error)}") from error
         return target

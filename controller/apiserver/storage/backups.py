@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.apiserver.storage import database, sqlite_errors
+from controller.apiserver.storage import copies, database, sqlite_errors
 from controller.apiserver.storage.database import Summary
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Backups:
         when = datetime.fromtimestamp(self._clock(), UTC).strftime(TIME_FORM)
         target = self._folder / f"objects-{number:06}-{when}{'-' if note else ''}{note}.db"
         # Copy first and delete afterwards: on a full disk the copy fails, and the older backups are still there.
-        database.copy(source, target)
+        copies.copy(source, target)
         self._rotate()
         return target
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller import files
-from controller.apiserver.storage import database, schema
+from controller.apiserver.storage import copies, database, schema
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +51,9 @@ def is_due(path: Path) -> bool:
 
 
 def _write(path: Path, fresh: Path, facts: Mapping[str, str]) -> None:
-    fresh.unlink(missing_ok=True)
-    files.make_private(fresh)
-    with database.connected(fresh) as connection:
-        # A copy that a power cut interrupts is removed, so it needs no journal beside it.
-        connection.execute("PRAGMA journal_mode=MEMORY")
-        schema.lay_out(connection)
+    with copies.filling(fresh, path, schema.PAGE) as connection:
         connection.executescript(f"{schema.TABLES}; {database.FACTS}")
         connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-        connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?mode=ro",))
         connection.executescript(f"BEGIN; {_COPY}; {_FLOOR}; COMMIT")
         (mark,) = connection.execute("PRAGMA old.user_version").fetchone()
         connection.execute(f"PRAGMA main.user_version = {mark}")

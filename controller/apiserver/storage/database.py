@@ -1,7 +1,4 @@
-"""The database file as a whole: integrity, facts about its installation, copies. Blocking.
-
-A copy can be taken while the controller runs: in WAL mode readers and writers do not block each other.
-"""
+"""The database file as a whole: integrity, facts about its installation, connections. Blocking."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import files
-from controller.apiserver.storage import schema, sqlite_errors
+from controller.apiserver.storage import sqlite_errors
 from controller.disk import Disk
 
 FORMAT = 2  # of the tables; a program rejects a file with a later format
@@ -107,36 +104,16 @@ def keep_facts(path: Path, written: Mapping[str, str]) -> None:
     """Write facts that are new or changed."""
     # Closed in reverse order, so the read-only connection goes last and the log stays.
     with keep_wal(path), connected(path) as connection:
-        connection.execute(FACTS)
-        known = dict(connection.execute("SELECT name, value FROM facts"))
-        for name, value in written.items():
-            if known.get(name) != value:
-                connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        write_facts(connection, written)
 
 
-def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -> None:
-    """Write a consistent copy atomically and mark it as a backup; ``written`` are facts for the copy only.
-
-    Raises sqlite3.Error and OSError.
-    """
-    # A dot and a suffix: a copy that a power cut leaves behind is never taken for a backup, and ``sweep`` finds it.
-    partial = target.with_name(f".{target.name.lstrip('.')}.partial")
-    partial.unlink(missing_ok=True)
-    try:
-        # VACUUM INTO accepts an existing file if it is empty; SQLite would create it with the mode of the umask.
-        files.make_private(partial)
-        # VACUUM INTO reads one consistent snapshot while writers go on; copying the file would miss what is in the log.
-        with keep_wal(source), connected(source) as connection:
-            connection.execute(schema.BOUND_CACHE)  # the copy inherits it
-            connection.execute("VACUUM INTO ?", (str(partial),))
-        # Marked before the rename: a copy under its final name without the
-        # mark would repeat revisions that clients know.
-        mark(partial)
-        if written:
-            keep_facts(partial, written)
-        files.rename_durably(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+def write_facts(connection: sqlite3.Connection, written: Mapping[str, str]) -> None:
+    """Write facts that are new or changed. Raises sqlite3.Error."""
+    connection.execute(FACTS)
+    known = dict(connection.execute("SELECT name, value FROM facts"))
+    for name, value in written.items():
+        if known.get(name) != value:
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
 
 def mark(path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from controller import errors, files
-from controller.apiserver.storage import database, sqlite_errors
+from controller.apiserver.storage import copies, database, sqlite_errors
 from controller.apiserver.storage.backups import Backups
 
 FRESH = ".restored.db"
@@ -25,7 +25,7 @@ def prepare(source: Path, path: Path, notice: str = "") -> Path:
     fresh = path.with_name(FRESH)
     try:
         # Complete and on the disk before the old file moves; on a full disk this fails while everything is in place.
-        database.copy(source, fresh, {NOTICE: notice})
+        copies.copy(source, fresh, {NOTICE: notice})
     except (sqlite3.Error, OSError) as error:
         need = -(-source.stat().st_size // (1 << 20))
         raise errors.SettingError(

@@ -57,7 +57,7 @@ class Rows:
         # NORMAL would sync the log at checkpoints only: a power cut could lose writes that were already answered.
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA temp_store=MEMORY")  # /tmp may be on the same disk
-        self._connection.execute(schema.BOUND_CACHE)
+        self._connection.execute(f"PRAGMA cache_size={schema.CACHE}")
         self._connection.executescript(schema.TABLES)
         self.reserve = Reserve(self._connection, path, disk)
         # Opened after the tables exist and closed last, so that a stop leaves the log for the next start.

@@ -25,8 +25,9 @@ INSERT INTO compaction SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM compaction);
 # Compaction removes the newest row only if it is not above the floor.
 LAST = "SELECT max((SELECT coalesce(max(id), 0) FROM revisions), (SELECT floor FROM compaction))"
 INSERT = "INSERT INTO revisions (id, previous, deleted, resource, namespace, name, object) VALUES (?, ?, ?, ?, ?, ?, ?)"
-# To 512 KiB: the refill of the reserve and a backup would fill the default of 2 MB with pages that nobody reads again.
-BOUND_CACHE = "PRAGMA cache_size=-512"
+# cache_size of 512 KiB: the refill of the reserve and a backup would fill the default of 2 MB with pages that nobody
+# reads again.
+CACHE = -512
 # The newest row of each object up to a revision.
 AS_OF = """
 SELECT id, resource, namespace, name, deleted, object FROM revisions
@@ -49,7 +50,7 @@ DELETE FROM revisions WHERE id IN (
 """
 
 
-def lay_out(connection: sqlite3.Connection) -> None:
+def lay_out(connection: sqlite3.Connection, page_size: int = PAGE) -> None:
     """Determine the pages of a new file; an existing one keeps its own."""
-    connection.execute(f"PRAGMA page_size={PAGE}")
+    connection.execute(f"PRAGMA page_size={page_size}")
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")

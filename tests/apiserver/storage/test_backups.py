@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from controller import __version__, errors
 from controller.apiserver.server import ApiServer
-from controller.apiserver.storage import database, recovery
+from controller.apiserver.storage import copies, database, recovery
 from controller.apiserver.storage.backups import DAY, KEPT, Backups
 from controller.apiserver.storage.database import DatabaseOptions
 from controller.apiserver.storage.rows import Rows
@@ -357,6 +357,6 @@ async def test_an_interrupted_backup_leaves_no_partial_file(tmp_path: Path) -> N
     await store.write(key("one"), lambda write: write.commit(thing("one")))
     await store.close()
     (tmp_path / ".backup.db.partial").write_bytes(b"cut off by a power cut")
-    await asyncio.to_thread(database.copy, tmp_path / "objects.db", tmp_path / "backup.db")
+    await asyncio.to_thread(copies.copy, tmp_path / "objects.db", tmp_path / "backup.db")
     assert await asyncio.to_thread(database.fault, tmp_path / "backup.db") == ""
     assert not (tmp_path / ".backup.db.partial").exists()

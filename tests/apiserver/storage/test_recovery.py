@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from controller import __version__, errors
-from controller.apiserver.storage import database, recovery
+from controller.apiserver.storage import copies, database, recovery
 from tests.apiserver.state_directory import StateDirectory, written
 from tests.apiserver.storage.test_backups import damage
 from tests.support import small_disk
@@ -147,7 +147,7 @@ def test_the_damage_that_release_0_1_did_on_a_full_disk_is_undone(state_dir: Sta
 
 
 def test_a_prepared_copy_is_put_in_place(state_dir: StateDirectory) -> None:
-    database.copy(state_dir.path, state_dir.path.with_name(".restored.db"))
+    copies.copy(state_dir.path, state_dir.path.with_name(".restored.db"))
     state_dir.path.unlink()
     state_dir.forget_log()
     lost, names = state_dir.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller import __version__
-from controller.apiserver.storage import database, recovery
+from controller.apiserver.storage import copies, database, recovery
 from controller.apiserver.storage.archive import Archive
 from controller.apiserver.storage.backups import Backups
 from controller.state import INSTALL_ID, State
@@ -71,7 +71,7 @@ def test_a_power_cut_at_any_step_of_a_restore_on_a_new_host_never_separates_obje
 ) -> None:
     usb, new = tmp_path / "usb.db", tmp_path / "new"
     database.keep_facts(state_dir.path, {INSTALL_ID: "plant-7"})
-    database.copy(state_dir.path, usb)
+    copies.copy(state_dir.path, usb)
 
     def restore() -> None:
         invoke(new, "restore", str(usb))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.apiserver.storage import database, rows
+from controller.apiserver.storage import copies, rows
 from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Change, Key, Object, Store, Transaction
 
 # Writes objects as fast as possible and prints each name once its write is acknowledged.
@@ -202,7 +202,7 @@ async def test_a_list_can_be_read_at_an_earlier_revision(store: Store) -> None:
 
 async def test_a_restored_backup_jumps_ahead_of_what_clients_have_seen(store: Store, tmp_path: Path) -> None:
     await put(store, "one", value=1)
-    await asyncio.to_thread(database.copy, tmp_path / "objects.db", tmp_path / "backup.db")
+    await asyncio.to_thread(copies.copy, tmp_path / "objects.db", tmp_path / "backup.db")
     await put(store, "one", value=2)
     restored = Store(tmp_path / "backup.db")
     await restored.open()
