@@ -117,9 +117,7 @@ class Node:
             "the leases": partial(sources.follow_runtimes, host.leases.changes),
             "the address conflicts": partial(sources.follow_runtimes, host.guard.changes),
             "the serial devices": sources.follow_devices(SERIAL_DEVICE, host.devices.refresh).run,
-            "the host's network changes": partial(
-                sources.follow_network, partial(changes.differences, host.interfaces.fingerprint)
-            ),
+            "the host's network changes": partial(sources.follow_network, changes.changes),
         }
         self.disks = Disks(installation.disk, disks.of_docker())
         self.edge_node = self._edge_node(environment)

@@ -10,12 +10,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import TypeVar
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _GROUPS = 0x1 | 0x10 | 0x40  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE
 _MESSAGE_BYTES = 65536
@@ -54,22 +50,6 @@ async def changes(
         finally:
             # Before the socket is closed: its number may then belong to another file of the loop.
             loop.remove_reader(messages)
-
-
-async def differences(
-    read: Callable[[], T], bursts: Callable[[], AsyncGenerator[None, None]] = changes
-) -> AsyncGenerator[None, None]:
-    """Yield when the result of ``read`` differs from the previous one: most bursts come from our own containers.
-
-    ``read`` is called in a thread, once at the start and after each burst.
-    """
-    before = await asyncio.to_thread(read)
-    async with aclosing(bursts()) as heard:
-        async for _ in heard:
-            now = await asyncio.to_thread(read)
-            if now != before:
-                before = now
-                yield
 
 
 def _drain(messages: socket.socket, changed: asyncio.Event) -> None:

@@ -94,10 +94,6 @@ class HostInterfaces:
                 found.append(interface)
         return tuple(found)
 
-    def fingerprint(self) -> tuple[tuple[HostInterface, int], ...]:
-        """Return all interfaces with their ifindex, which changes when an interface is unplugged and replugged."""
-        return tuple((interface, index(interface.name)) for interface in self.snapshot(include_virtual=True))
-
     def exists(self, name: str) -> bool:
         """Return whether an interface of this name exists, of any kind."""
         return index(name) > 0
@@ -125,6 +121,11 @@ def index(name: str) -> int:
         return socket.if_nametoindex(name)
     except (OSError, ValueError):  # ValueError: the name contains a null byte
         return 0
+
+
+def names() -> list[str]:
+    """Return the names of all interfaces of the host."""
+    return [name for _, name in socket.if_nameindex()]
 
 
 def state(name: str, sys_class_net: Path = Path("/sys/class/net")) -> LinkState:

@@ -48,6 +48,7 @@ class EventSources:
         self._queue = queue
         self._index = index
         self._install_id = install_id
+        self._at_start: dict[str, LinkState] = {}  # of all interfaces: most parents were there before their Runtimes
 
     async def follow_engine(
         self,
@@ -71,23 +72,27 @@ class EventSources:
             self._add(self._index.key_of(base.Identity(self._install_id, namespace, device_id)))
 
     async def follow_network(
-        self, changes: Callable[[], AsyncGenerator[None, None]], state: Callable[[str], LinkState] = interfaces.state
+        self,
+        bursts: Callable[[], AsyncGenerator[None, None]],
+        state: Callable[[str], LinkState] = interfaces.state,
+        present: Callable[[], Iterable[str]] = interfaces.names,
     ) -> None:
-        """Add the keys of the Runtimes whose parent interface appeared, disappeared or changed.
+        """Add the keys of the Runtimes whose parent interface appeared, disappeared or changed, after each burst.
 
         A parent that was unplugged and plugged in again has another index; a renamed one no longer exists by its old
         name.
         """
-        # Empty, so that the first message of the kernel also finds what changed before this loop began.
-        before: dict[str, LinkState] = {}
-        async with aclosing(changes()) as bursts:
-            async for _ in bursts:
-                # A VLAN depends on its lower interface.
+        # Kept if this is called again, so that the first burst also finds what changed in between.
+        self._at_start = self._at_start or await asyncio.to_thread(lambda: _states(present(), state))
+        before = self._at_start
+        async with aclosing(bursts()) as heard:
+            async for _ in heard:
+                # Nothing else is read: most bursts come from our own containers. A VLAN depends on its lower interface.
                 needed = {key: with_lower_interfaces(names) for key, names in self._index.needing(INTERFACE).items()}
                 names: set[str] = set().union(*needed.values())
                 now = await asyncio.to_thread(_states, names, state)
                 changed = {name for name in names if before.get(name, ABSENT) != now[name]}
-                before = now
+                before = self._at_start | now
                 self._add(*(key for key, own in needed.items() if own & changed))
 
     def follow_devices(self, kind: str, refresh: Callable[[], Awaitable[bool]]) -> Controller:

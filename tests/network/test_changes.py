@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.network.changes import changes, differences, route_socket
+from controller.network.changes import changes, route_socket
 from tests.support import ownership, requirements
 from tests.support.command import run
 
@@ -119,14 +119,3 @@ async def test_a_closed_watch_closes_its_socket(namespace: Namespace) -> None:
     await anext(watched)
     await watched.aclose()
     assert namespace.messages.fileno() == -1
-
-
-async def test_only_differences_are_reported() -> None:
-    found = iter(["eth0 up", "eth0 up", "eth0 down", "eth0 down", "eth0 up"])
-
-    async def bursts() -> AsyncGenerator[None, None]:
-        for _ in range(4):
-            yield
-
-    reported = [None async for _ in differences(lambda: next(found), bursts)]
-    assert len(reported) == 2

@@ -99,34 +99,74 @@ async def test_the_event_source_does_not_log_the_engines_return(
     assert caplog.text == ""
 
 
+class Host:
+    """Interfaces by name, as their ifindex: 0 for none, negative without a carrier."""
+
+    def __init__(self, links: dict[str, int]) -> None:
+        self._links = links
+        self._coming = asyncio.Queue[dict[str, int]]()
+
+    def change(self, links: dict[str, int]) -> None:
+        """Change these interfaces with the next burst."""
+        self._coming.put_nowait(links)
+
+    async def taken(self) -> None:
+        """Wait until all bursts are handled."""
+        await self._coming.join()
+
+    def followed_by(self, followers: EventSources) -> Callable[[], Awaitable[None]]:
+        return partial(followers.follow_network, self._bursts, self._state, lambda: list(self._links))
+
+    async def _bursts(self) -> AsyncGenerator[None, None]:
+        while True:
+            self._links.update(await self._coming.get())
+            yield
+            self._coming.task_done()
+
+    def _state(self, name: str) -> LinkState:
+        number = self._links.get(name, 0)
+        return LinkState(abs(number), up=number != 0, carrier=number > 0)
+
+
 async def test_a_changed_parent_interface_adds_only_the_runtimes_that_need_it(harness: Harness, keys: Keys) -> None:
     harness.index.remember(IDENTITY, KEY, [Need(INTERFACE, "eth0")])
     harness.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER, [Need(INTERFACE, "eth1.7")])
-    changed = asyncio.Queue[dict[str, int]]()
-    host: dict[str, int] = {}
-
-    def state(name: str) -> LinkState:
-        number = abs(host.get(name, 0))
-        return LinkState(number, up=number > 0, carrier=host.get(name, 0) > 0)
-
-    async def changes() -> AsyncGenerator[None, None]:
-        while True:
-            host.update(await changed.get())
-            yield
-
-    async with running(partial(sources(harness, keys).follow_network, changes, state)):
-        changed.put_nowait({"eth0": 2, "eth1": 0})
+    host = Host({})
+    async with running(host.followed_by(sources(harness, keys))):
+        host.change({"eth0": 2, "eth1": 0})
         assert await keys.next() == KEY
-        changed.put_nowait({"eth1": 3})
+        host.change({"eth1": 3})
         assert await keys.next() == OTHER
-        changed.put_nowait({})
-        changed.put_nowait({"eth0": 0})
+        host.change({})
+        host.change({"eth0": 0})
         assert await keys.next() == KEY
-        changed.put_nowait({"eth1": 7})
+        host.change({"eth1": 7})
         assert await keys.next() == OTHER
-        changed.put_nowait({"eth1": -7})  # its cable is pulled
+        host.change({"eth1": -7})  # its cable is pulled
         assert await keys.next() == OTHER
     assert keys.added.empty()
+
+
+async def test_an_interface_that_stays_as_it_was_at_the_start_adds_nothing(harness: Harness, keys: Keys) -> None:
+    harness.index.remember(IDENTITY, KEY, [Need(INTERFACE, "eth0")])
+    harness.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER, [Need(INTERFACE, "eth1")])
+    host = Host({"eth0": 2, "eth1": 3})
+    async with running(host.followed_by(sources(harness, keys))):
+        host.change({"veth1": 9})
+        host.change({"eth1": 0})  # also one that disappears with the first burst after its Runtime was created
+        assert await keys.next() == OTHER
+    assert keys.added.empty()
+
+
+async def test_what_changed_while_nobody_listened_is_found_with_the_next_burst(harness: Harness, keys: Keys) -> None:
+    harness.index.remember(IDENTITY, KEY, [Need(INTERFACE, "eth0")])
+    host, followers = Host({"eth0": 2}), sources(harness, keys)
+    async with running(host.followed_by(followers)):
+        host.change({"veth1": 9})
+        await host.taken()
+    host.change({"eth0": 0})
+    async with running(host.followed_by(followers)):
+        assert await keys.next() == KEY
 
 
 def resync(harness: Harness, keys: Keys, beat: Callable[[], None] = lambda: None, *, claims: bool = True) -> Resync:
