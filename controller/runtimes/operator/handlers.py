@@ -41,7 +41,7 @@ def make_registry(endpoint: Endpoint, submit: Submission) -> kopf.OperatorRegist
         """Submit the key; wait briefly, so that kopf marks a quick change as handled only after it took effect."""
         await _within(CHANGE_WAIT_SECONDS, submit(Key(namespace or "", name), Version.of(meta)))
 
-    async def deleted(*, namespace: str | None, name: str, **_: Any) -> None:
+    async def deleted(*, namespace: str | None, name: str, uid: str, patch: kopf.Patch, **_: Any) -> None:
         """Hold the finalizer until the cleanup is done."""
         key = Key(namespace or "", name)
         try:
@@ -51,6 +51,9 @@ def make_registry(endpoint: Endpoint, submit: Submission) -> kopf.OperatorRegist
             message = f"{key} is still being deleted: its condition Ready says what it waits for"
             # Never a permanent error: kopf would remove the finalizer, and the container would be left behind.
             raise kopf.TemporaryError(message, delay=2 * CLEANUP_AGAIN_SECONDS[0]) from None
+        # kopf removes the finalizer from the version that it knows, and would be refused once for each status of the
+        # cleanup. This patch changes nothing, but its answer is the newest version; it fails for a recreated Runtime.
+        patch.metadata["uid"] = uid
 
     async def login(**_: Any) -> kopf.ConnectionInfo | kopf.AiohttpSession:
         """Called at the start and after each 401; kopf refuses a connection that it knows to be rejected."""

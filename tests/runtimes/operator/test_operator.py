@@ -12,6 +12,7 @@ import pytest
 
 from controller import errors, names
 from controller.api import kinds, reasons
+from controller.backends.base import Step
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient, Endpoint
 from controller.runtimes.keys import Key
@@ -60,6 +61,38 @@ async def test_a_deleted_runtime_is_removed_once_its_container_is_gone(harness: 
     await harness.api.delete(kinds.RUNTIMES, "plc-1", "edge")
     await harness.until("plc-1", lambda o: o == {})
     assert harness.backend.containers == {}
+
+
+async def test_no_request_of_a_deletion_is_refused(harness: OperatorHarness, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "edge.audit")
+    await harness.create()
+    await harness.ready()
+    await harness.api.delete(kinds.RUNTIMES, "plc-1", "edge")
+    await harness.until("plc-1", lambda o: o == {})
+    written = [record.__dict__ for record in caplog.records if record.name == "edge.audit"]
+    assert [entry for entry in written if entry["code"] == 422] == []
+
+
+async def test_a_runtime_that_was_recreated_during_the_cleanup_keeps_its_finalizer(
+    harness: OperatorHarness, admin: ApiClient
+) -> None:
+    await harness.create()
+    await harness.ready()
+    cleaning, go = asyncio.Event(), asyncio.Event()
+
+    async def hold(when: str, step: object) -> None:
+        if when == "after" and step == Step.REMOVE_NETWORKS:
+            cleaning.set()
+            await go.wait()
+
+    harness.backend.fault = hold
+    await harness.api.delete(kinds.RUNTIMES, "plc-1", "edge")
+    await cleaning.wait()
+    await admin.patch(kinds.RUNTIMES, "plc-1", "edge", {"metadata": {"finalizers": None}})
+    await harness.create(finalizers=(names.FINALIZER,))
+    go.set()
+    found = await harness.ready()
+    assert found["metadata"]["finalizers"] == [names.FINALIZER]
 
 
 async def test_a_failing_cleanup_keeps_the_finalizer(harness: OperatorHarness) -> None:
