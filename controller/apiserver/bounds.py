@@ -14,6 +14,7 @@ DEPTH = 128  # nested objects and lists; CPython allows 1000 nested calls, and a
 CHARACTERS = 3 << 20  # in keys and strings; same as the limit on the bytes of a request
 # Processing more than this takes milliseconds, which would block the event loop.
 LARGE_VALUES, LARGE_CHARACTERS = 1000, 256 << 10
+LARGE_TEXT = 16 << 10  # characters of JSON: about a thousand values
 
 
 class ExceededError(ValueError):
@@ -46,12 +47,12 @@ class Budget:
             )
 
 
-def levels(values: list[Any]) -> Iterator[list[Any]]:
-    """Yield the values, then their children, and so on, level by level. Does not recurse."""
-    while values:
+def levels(values: Collection[Any]) -> Iterator[Collection[Any]]:
+    """Yield the values, then what objects and lists among them contain, and so on. Does not recurse."""
+    yield values
+    while holders := [value for value in values if isinstance(value, (dict, list))]:
+        values = [part for held in holders for part in (held.values() if isinstance(held, dict) else held)]
         yield values
-        inner = [item.values() if isinstance(item, dict) else item for item in values if isinstance(item, (dict, list))]
-        values = [part for parts in inner for part in parts]
 
 
 def measured(value: Any) -> tuple[int, int]:
@@ -59,34 +60,38 @@ def measured(value: Any) -> tuple[int, int]:
     values, characters = 0, 0
     for level in levels([value]):
         values += len(level)
-        characters += sum(len(item) for item in level if isinstance(item, str))
+        characters += _characters(level)
         characters += sum(len(name) for item in level if isinstance(item, dict) for name in item)
     return values, characters
 
 
+def is_large(item: Any, text: str) -> bool:
+    """Whether processing an object would block the event loop for too long; ``text`` is its JSON, "" if unknown."""
+    return len(text) > LARGE_TEXT if text else are_large([item])
+
+
 def are_large(values: Collection[Any]) -> bool:
     """Whether processing all of them would block the event loop for too long. Stops counting once that is clear."""
-    # With lists instead of generators, as it counts the content of every request and response.
-    level, count, characters = list(values), len(values), 0
-    while level:
-        characters += sum(map(len, [item for item in level if isinstance(item, str)]))
-        level = [item for item in level if isinstance(item, (dict, list))]
-        count += sum(map(len, level))
+    count, characters = 0, 0
+    for level in levels(values):
+        count += len(level)
+        characters += _characters(level)
         if count > LARGE_VALUES or characters > LARGE_CHARACTERS:
             return True
-        level = [part for item in level for part in (item.values() if isinstance(item, dict) else item)]
     return False
 
 
 def check(value: Any) -> int:
     """Return the number of values. Raises ExceededError. Does not recurse."""
-    level, count, depth = [value], 1, 0
-    while level := [item for item in level if isinstance(item, (dict, list))]:
-        count += sum(map(len, level))
-        depth += 1
+    count = 0
+    for depth, level in enumerate(levels([value])):
+        count += len(level)
         check_figures(count, depth)
-        level = [part for item in level for part in (item.values() if isinstance(item, dict) else item)]
     return count
+
+
+def _characters(level: Collection[Any]) -> int:
+    return sum(map(len, [item for item in level if isinstance(item, str)]))
 
 
 def check_figures(count: int, depth: int) -> None:

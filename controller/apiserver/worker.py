@@ -6,11 +6,9 @@ One thread only: threads share the interpreter lock, so several would starve the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
-
-from controller.apiserver import bounds
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -25,9 +23,9 @@ class Worker:
         """Run the work in the thread; its exceptions propagate."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def handle(self, values: Collection[Any], work: Callable[[], T]) -> T:
-        """Run work on these values, in the thread only if they are large: for small ones the switch costs more."""
-        return await self.run(work) if bounds.are_large(values) else work()
+    async def handle(self, work: Callable[[], T], *, large: bool) -> T:
+        """Run work, in the thread only if it is about something large: for small things the switch costs more."""
+        return await self.run(work) if large else work()
 
     def close(self) -> None:
         """Accept no more work and cancel what is queued."""

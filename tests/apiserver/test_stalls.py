@@ -153,3 +153,13 @@ async def test_other_tasks_run_between_two_events_of_a_watch(tmp_path: Path) -> 
 )
 def test_large_objects_have_many_values_or_characters(values: list[Any], large: bool) -> None:
     assert bounds.are_large(values) is large
+
+
+@pytest.mark.parametrize(("text", "large"), [("x" * bounds.LARGE_TEXT, False), ("x" * (bounds.LARGE_TEXT + 1), True)])
+def test_an_object_with_a_known_text_is_judged_by_its_length(text: str, large: bool) -> None:
+    assert bounds.is_large({}, text) is large
+
+
+@pytest.mark.parametrize(("item", "large"), [(SMALL, False), (LARGE, True)])
+def test_an_object_without_a_known_text_is_judged_by_its_values(item: Any, large: bool) -> None:
+    assert bounds.is_large(item, "") is large

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from controller.apiserver import failures
+from controller.apiserver import bounds, failures
 from controller.apiserver.access import audit, users
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Policy
@@ -25,15 +26,13 @@ from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, request_options
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import WriteOptions
-from controller.apiserver.storage.store import Store
+from controller.apiserver.storage.store import UNCHANGED, Store
 from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading, predicate
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import Advice, ResourceRef, Verbs, Written
+from controller.apiserver.verbs.writing import Advice, ResourceRef, Verbs, View, Written
 
 Object = dict[str, Any]
-View = Callable[[Resource, Object], Object]
-
 APPLY_PATCH = "application/apply-patch+yaml"
 PATCHES = (writing.JSON_PATCH, writing.MERGE_PATCH, writing.STRATEGIC_PATCH, APPLY_PATCH)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -241,26 +240,23 @@ async def _listed(
 ) -> web.Response:
     """Respond with a list of stored objects. Raises failures.Failure (406)."""
 
-    def made() -> Object:
-        return form.of_list(resource, [writing.shown(resource, item) for item in items], metadata)
+    def made() -> str:
+        shown = form.of_list(resource, [writing.shown(resource, item) for item in items], metadata)
+        return responses.encoded_list(shown)
 
-    return await responses.answer_about(request, items, made)
+    return await responses.made(request, made, large=bounds.are_large(items))
 
 
 async def _done(request: web.Request, resource: Resource, done: Written, view: View) -> web.Response:
     """Respond to a write."""
-    return await _shown(request, resource, done.object, view, 201 if done.created else 200, done.warnings)
+    status, large = 201 if done.created else 200, bounds.is_large(done.object, done.text)
+    made = partial(writing.text, resource, done, view)
+    return await responses.made(request, made, status, done.warnings, large=large)
 
 
-async def _shown(
-    request: web.Request, resource: Resource, item: Object, view: View, status: int = 200, warnings: Sequence[str] = ()
-) -> web.Response:
+async def _shown(request: web.Request, resource: Resource, item: Object, view: View) -> web.Response:
     """Respond with one stored object in the given view. Raises failures.Failure (406)."""
-
-    def made() -> Object:
-        return view(resource, writing.shown(resource, item))
-
-    return await responses.answer_about(request, [item], made, status, warnings)
+    return await _done(request, resource, Written(item, [], UNCHANGED), view)
 
 
 def _check_verb(method: str, attrs: Attributes, resource: Resource) -> None:

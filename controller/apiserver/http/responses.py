@@ -10,13 +10,13 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from controller.apiserver import failures
+from controller.apiserver import failures, texts
 from controller.apiserver.documents.openapi import EncodedDocument
 from controller.apiserver.http.limits import WORKER, in_turn
 from controller.apiserver.objects import representation
@@ -105,42 +105,37 @@ def form(request: web.Request, *, streaming: bool = False) -> Form:
 
 def answer(item: Object, status: int = 200, kind: str = representation.JSON) -> web.Response:
     """A JSON response, for items that are never large."""
-    return _response(_encode(item), status, kind=kind)
+    return of_text(texts.encoded(item), status, kind=kind)
 
 
-async def answer_about(
-    request: web.Request,
-    objects: Collection[Object],
-    make: Callable[[], Object],
-    status: int = 200,
-    warnings: Iterable[str] = (),
+async def made(
+    request: web.Request, make: Callable[[], str], status: int = 200, warnings: Iterable[str] = (), *, large: bool
 ) -> web.Response:
-    """A JSON response that ``make`` builds from these objects, with warnings (RFC 7234).
+    """A JSON response with the text that ``make`` returns, and warnings (RFC 7234).
 
-    ``make`` and the encoding run in the worker thread if the objects are large. Raises what ``make`` raises.
+    ``make`` runs in the worker thread if it is about something large. Raises what ``make`` raises.
     """
     # Not in_turn: a list already holds its user's turn, and the lock is not reentrant.
-    body = await request.app[WORKER].handle(objects, lambda: _encode(make()))
-    return _response(body, status, warnings)
+    return of_text(await request.app[WORKER].handle(make, large=large), status, warnings)
 
 
-def _response(body: bytes, status: int, warnings: Iterable[str] = (), kind: str = representation.JSON) -> web.Response:
+def of_text(
+    text: str, status: int = 200, warnings: Iterable[str] = (), kind: str = representation.JSON
+) -> web.Response:
+    """A JSON response with this text."""
     # JSON quoting also escapes line breaks and non-ASCII text, which must not get into a header.
     reported = (("Warning", f"299 - {json.dumps(text)}") for text in _bounded(warnings))
-    return web.Response(body=body, status=status, headers=[("Content-Type", kind), *reported])
+    return web.Response(body=text.encode(), status=status, headers=[("Content-Type", kind), *reported])
 
 
-def _encode(item: Object) -> bytes:
-    """Encode list items one by one: no other thread runs during a call to the encoder."""
-    parts = (f"{json.dumps(name)}:{_encode_part(part)}" for name, part in item.items())
-    return f"{{{','.join(parts)}}}".encode()
+def encoded_list(item: Object) -> str:
+    """The JSON of a list. Encodes its items one by one: no other thread runs during a call to the encoder."""
+    parts = (f"{json.dumps(name)}:{_encoded_part(part)}" for name, part in item.items())
+    return f"{{{','.join(parts)}}}"
 
 
-def _encode_part(part: Any) -> str:
-    return f"[{','.join(map(_dumped, part))}]" if isinstance(part, list) else _dumped(part)
-
-
-_dumped = json.JSONEncoder(separators=(",", ":")).encode
+def _encoded_part(part: Any) -> str:
+    return f"[{','.join(map(texts.encoded, part))}]" if isinstance(part, list) else texts.encoded(part)
 
 
 def _bounded(warnings: Iterable[str]) -> Iterator[str]:

@@ -63,8 +63,8 @@ class Transactions:
         for attrs, step in steps:
             noted = attrs._replace(name=step.ref.name)
             audit.note(request, user, noted, 201 if attrs.verb == "create" else 200, time.monotonic() - began)
-        objects = [writing.shown(step.ref.resource, made.object) for (_, step), made in zip(steps, done, strict=True)]
-        return responses.answer({"objects": objects})
+        objects = [writing.text(step.ref.resource, made) for (_, step), made in zip(steps, done, strict=True)]
+        return responses.of_text(f'{{"objects":[{",".join(objects)}]}}')
 
     def _checks(self, user: Identity, unless: Any) -> list[Step]:
         """The step that raises failures.Failure (409) if ``unless`` selects an object; none without ``unless``."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from controller.apiserver import texts
 from controller.apiserver.equality import identical
 from controller.apiserver.storage.reserve import Urgency
 from controller.apiserver.storage.rows import Key, Row, Rows
@@ -26,6 +26,7 @@ class Change(NamedTuple):
     type: str  # ADDED, MODIFIED or DELETED; UNCHANGED if there was nothing to write
     object: Object
     before: Object | None
+    text: str = ""  # the object as JSON, if it was written
 
 
 class Outcome:
@@ -93,8 +94,8 @@ class Group:
 
     def add(self, change: Change, urgency: Urgency) -> None:
         """Add a change. Raises errors.DiskFullError if the disk is too full for it."""
-        text = json.dumps(change.object, separators=(",", ":"))
-        row = Row(change.revision, change.key, change.type == "DELETED", text, previous=_revision(change.before))
+        deleted, previous = change.type == "DELETED", _revision(change.before)
+        row = Row(change.revision, change.key, deleted, change.text, previous=previous)
         self._rows.admit([*self._inserts, row], urgency)
         self._inserts.append(row)
         self.changes.append(change)
@@ -127,7 +128,8 @@ class Transaction:
         # that repeat a status must not wake every watcher.
         if done.type != UNCHANGED and not dry:
             revision = self._group.next_revision
-            done = done._replace(revision=revision, object=_at(revision, done.object))
+            item = _at(revision, done.object)
+            done = done._replace(revision=revision, object=item, text=texts.encoded(item))
             self._group.add(done, urgency)
         return done
 

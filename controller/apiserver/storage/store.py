@@ -279,4 +279,4 @@ def _change(row: Row) -> Change:
     # A watch with a selector needs it: the object may have begun or ceased to match.
     before = json.loads(row.before) if row.before else None
     kind = "DELETED" if row.deleted else "MODIFIED" if before else "ADDED"
-    return Change(row.revision, row.key, kind, json.loads(row.text), before)
+    return Change(row.revision, row.key, kind, json.loads(row.text), before, row.text)

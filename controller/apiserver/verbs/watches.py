@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
-from controller.apiserver import failures
+from controller.apiserver import bounds, failures, texts
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import WatchOptions
 from controller.apiserver.storage.store import Change, Store, Subscription
@@ -23,6 +23,7 @@ class Event(NamedTuple):
 
     type: str
     object: Object  # in its stored form
+    text: str = ""  # the object as JSON, if it is known
 
 
 class Watch:
@@ -52,7 +53,7 @@ class Watch:
             async for line in self._live(subscription, until, options):
                 yield line
         except failures.Failure as failure:
-            yield _encode({"type": "ERROR", "object": failure.status()})
+            yield _line("ERROR", texts.encoded(failure.status()))
         finally:
             self._store.unsubscribe(subscription)
 
@@ -116,14 +117,14 @@ class Watch:
         before = change.before is not None and self._matches(change.before)
         after = change.type != "DELETED" and self._matches(change.object)
         if after:
-            return Event("MODIFIED" if before else "ADDED", change.object)
-        return Event("DELETED", change.object) if before else None
+            return Event("MODIFIED" if before else "ADDED", change.object, change.text)
+        return Event("DELETED", change.object, change.text) if before else None
 
     async def _line(self, event: Event) -> bytes:
         """Encode an event for the client. Yields to the event loop between two lines."""
         await asyncio.sleep(0)
-        kind, item = event
-        return await self._worker.handle([item], lambda: self._encoded(kind, shown(self._ref.resource, item)))
+        large = bounds.is_large(event.object, event.text)
+        return await self._worker.handle(partial(self._encoded, event), large=large)
 
     def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}
@@ -131,15 +132,19 @@ class Watch:
             metadata["annotations"] = annotations
         resource = self._ref.resource
         item = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-        return self._encoded("BOOKMARK", item)
+        return _line("BOOKMARK", texts.encoded(self._formed(item)))
 
-    def _encoded(self, kind: str, item: Object) -> bytes:
-        """A line of the stream; only the first one contains the columns of a Table."""
-        event = {"type": kind, "object": self._form.of_object(self._ref.resource, item)}
+    def _encoded(self, event: Event) -> bytes:
+        item = self._formed(shown(self._ref.resource, event.object))
+        return _line(event.type, texts.of_shown(item, event.object, event.text))
+
+    def _formed(self, item: Object) -> Object:
+        """The object in the form of the stream, of which only the first one contains the columns of a Table."""
+        found = self._form.of_object(self._ref.resource, item)
         if not self._form.omits_columns:
             self._form = self._form.without_columns
-        return _encode(event)
+        return found
 
 
-def _encode(event: Object) -> bytes:
-    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+def _line(kind: str, text: str) -> bytes:
+    return f'{{"type":"{kind}","object":{text}}}\n'.encode()

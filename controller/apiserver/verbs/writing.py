@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from controller.apiserver import failures, times
+from controller.apiserver import failures, texts, times
 from controller.apiserver.kinds.core import NAMESPACES
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import (
@@ -33,6 +33,8 @@ Object = dict[str, Any]
 Work = Callable[[Transaction], "Written"]
 Advice = Callable[[Object, Sequence[Object]], list[str]]
 """Computes warnings for the writer of an object from it and all current objects of its resource."""
+View = Callable[[Resource, Object], Object]
+"""Represents an object as a response shows it."""
 
 NAME_ATTEMPTS = 7  # further attempts if a generated name is taken
 
@@ -48,6 +50,7 @@ class Written(NamedTuple):
     object: Object  # in its stored form
     warnings: list[str]
     type: str  # as in store.Change
+    text: str = ""  # the object as JSON, if it was written
 
     @property
     def created(self) -> bool:
@@ -242,10 +245,10 @@ def _commit(
     after = None if strategy.is_removable(made) else made
     done = write.commit(after, urgency.of(resource, options, before, after), dry=options.dry)
     # The client that removed the last finalizer gets its result; watchers get the last stored version.
-    written = made if done.type == "DELETED" else done.object
+    written, text = (made, "") if done.type == "DELETED" else (done.object, done.text)
     if options.subresource != "status":
         warnings = [*warnings, *metadata.warnings(resource, made["metadata"], before["metadata"] if before else None)]
-    return Written(written, [*warnings], done.type)
+    return Written(written, [*warnings], done.type, text)
 
 
 def _merged(ref: ResourceRef, live: Object, config: Object, options: WriteOptions) -> tuple[Object, Managers]:
@@ -277,6 +280,11 @@ def shown(resource: Resource, item: Object) -> Object:
     if written and int(written) < resource.defined_at:
         item = admission.adapted_to_schema(resource, item)
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
+
+
+def text(resource: Resource, done: Written, view: View = lambda _, item: item) -> str:
+    """The JSON of the written object in the given view. Raises failures.Failure (406)."""
+    return texts.of_shown(view(resource, shown(resource, done.object)), done.object, done.text)
 
 
 def _applicable(ref: ResourceRef, item: Object, subresource: str) -> Object:
