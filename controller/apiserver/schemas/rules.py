@@ -38,13 +38,9 @@ REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "Fi
 
 def unchecked(schema: Object, causes: list[Cause]) -> list[Cause]:
     """The cause that says rules were skipped, because of faults in the object; empty when rules can be evaluated."""
-    if not _has_rules(schema) or all(cause.reason not in BLOCKING for cause in causes):
+    if all(cause.reason not in BLOCKING for cause in causes) or not _Walk().has_rules(schema):
         return []
     return [Cause("FieldValueInvalid", UNCHECKED, NO_FIELD)]
-
-
-def _has_rules(schema: Object) -> bool:
-    return bool(schema.get("x-kubernetes-validations")) or any(map(_has_rules, _parts(schema)))
 
 
 def _parts(schema: Object) -> list[Object]:
@@ -87,11 +83,7 @@ class Budget:
 
 def check(schema: Object, item: Any, old: Any) -> list[Cause]:
     """The rules that the value violates; in an update only those of changed parts. ``old`` is None on create."""
-    if not _has_rules(schema):
-        return []
-    # Converted once for all rules; each rule then reads the parts that it needs.
-    before = ABSENT if old is None else typed(old, schema)
-    return list(_walk(schema, _Part("", item, typed(item, schema), before), Budget()))
+    return list(_Walk().causes(schema, _Part("", item, item, ABSENT if old is None else old, is_typed=False)))
 
 
 def faults(schema: Object, path: str) -> list[Cause]:
@@ -127,22 +119,48 @@ class _Part(NamedTuple):
 
     path: str
     value: Any
-    typed_value: Any  # the value with CEL types
-    old: Any  # the old value with CEL types, or ABSENT
+    typed_value: Any  # the value with CEL types, once it is typed
+    old: Any  # the old value, with CEL types once it is typed, or ABSENT
+    is_typed: bool
+
+    def typed_by(self, schema: Object) -> _Part:
+        """The part with CEL types, converted once for all rules in it."""
+        if self.is_typed:
+            return self
+        before = self.old if self.old is ABSENT else typed(self.old, schema)
+        return self._replace(typed_value=typed(self.value, schema), old=before, is_typed=True)
 
 
-def _walk(schema: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
-    # As in Kubernetes, rules of a null are not evaluated, nor those below it.
-    if part.value is None:
-        return
-    given = schema.get("x-kubernetes-validations", ())
-    unchanged = bool(given) and is_unchanged(part.typed_value, part.old)
-    for rule in given:
-        # Transition rules are always evaluated, as in Kubernetes, even if their part is unchanged.
-        if not unchanged or "oldSelf" in rule["rule"]:
-            yield from _violations(rule, part, budget)
-    for inner, each in _parts_of(schema, part):
-        yield from _walk(inner, each, budget)
+class _Walk:
+    """Evaluates the rules of one object. Visits and converts no part without rules, such as a long status."""
+
+    def __init__(self) -> None:
+        self._budget = Budget()
+        self._with_rules: dict[int, bool] = {}  # by the id of a schema, which the walk keeps alive
+
+    def causes(self, schema: Object, part: _Part) -> Iterator[Cause]:
+        """The violations in a part."""
+        # As in Kubernetes, rules of a null are not evaluated, nor those below it.
+        if part.value is None or not self.has_rules(schema):
+            return
+        given = schema.get("x-kubernetes-validations") or ()
+        if given:
+            part = part.typed_by(schema)
+        unchanged = bool(given) and is_unchanged(part.typed_value, part.old)
+        for rule in given:
+            # Transition rules are always evaluated, as in Kubernetes, even if their part is unchanged.
+            if not unchanged or "oldSelf" in rule["rule"]:
+                yield from _violations(rule, part, self._budget)
+        for inner, each in _parts_of(schema, part):
+            yield from self.causes(inner, each)
+
+    def has_rules(self, schema: Object) -> bool:
+        """Whether there are rules in a schema, which is looked at once, however many items of a list have it."""
+        found = self._with_rules.get(id(schema))
+        if found is None:
+            found = bool(schema.get("x-kubernetes-validations")) or any(map(self.has_rules, _parts(schema)))
+            self._with_rules[id(schema)] = found
+        return found
 
 
 def _parts_of(schema: Object, part: _Part) -> Iterator[tuple[Object, _Part]]:
@@ -153,12 +171,15 @@ def _parts_of(schema: Object, part: _Part) -> Iterator[tuple[Object, _Part]]:
         for name in value:
             inner = schema.get("properties", {}).get(name) or (extra if isinstance(extra, dict) else None)
             if inner:
-                place = f"{part.path}.{name}" if part.path else name
-                yield inner, _Part(place, value[name], part.typed_value.get(name), correlation.member(part.old, name))
+                place, old = f"{part.path}.{name}" if part.path else name, correlation.member(part.old, name)
+                yield inner, _Part(place, value[name], part.typed_value.get(name), old, part.is_typed)
     elif isinstance(value, list) and "items" in schema:
         entries = correlation.entries(part.old, schema)
         for index, (entry, typed_value) in enumerate(zip(value, part.typed_value, strict=True)):
-            yield schema["items"], _Part(f"{part.path}[{index}]", entry, typed_value, entries(typed_value))
+            yield (
+                schema["items"],
+                _Part(f"{part.path}[{index}]", entry, typed_value, entries(typed_value), part.is_typed),
+            )
 
 
 def _violations(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
