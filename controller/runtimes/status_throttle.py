@@ -84,7 +84,8 @@ class StatusThrottle:
         return uid in self._budgets and self._budget(uid).writes < 1
 
     def _may_wait(self, current: RuntimeStatus, new: RuntimeStatus) -> bool:
-        new_records = [record for record in new.restarts if record not in current.restarts]
+        known = set(current.restarts)  # a search in the tuple compares each record with all before it
+        new_records = [record for record in new.restarts if record not in known]
         if not new_records:
             return _only_health_differs(current, new)
         if any(record.cause not in _CRASH_CAUSES for record in new_records):
