@@ -14,6 +14,7 @@ from typing import Any
 from controller.apiserver.kinds import core_schemas, core_types
 from controller.apiserver.schemas import identifiers
 from controller.apiserver.schemas.causes import Cause
+from controller.apiserver.schemas.structural import EMBEDDED
 
 Object = dict[str, Any]
 
@@ -36,6 +37,11 @@ def _no_change_faults(_: Object, __: Object) -> list[Cause]:
 
 def _no_faults(_: Object) -> list[Cause]:
     return []
+
+
+def _embeds(schema: Object) -> bool:
+    inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return bool(schema.get(EMBEDDED)) or any(_embeds(part) for part in inner if isinstance(part, dict))
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,11 @@ class Resource:
         """The schema of its objects, including core kinds; None when there is none."""
         name = core_types.name_of(self.api_version, self.kind)
         return self.schema or (core_schemas.structural()[name] if name else None)
+
+    @cached_property
+    def embeds(self) -> bool:
+        """Whether its objects may have embedded resources."""
+        return self.schema is not None and _embeds(self.schema)
 
     @property
     def has_status(self) -> bool:

@@ -10,7 +10,7 @@ from controller.apiserver import bounds, failures
 from controller.apiserver.copies import copied
 from controller.apiserver.kinds import core_schemas
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.objects import metadata
+from controller.apiserver.objects import embedded, metadata
 from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.schemas import rules, structural
 from controller.apiserver.schemas.causes import Cause
@@ -75,7 +75,13 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
         structural.replace_nulls(item, rest)
         if causes := structural.validate(item, rest):
             raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].field}: {causes[0].message}")
-    return item, unknown + structural.prune(item, rest)
+    unknown += structural.prune(item, rest)
+    if resource.embeds:
+        try:
+            unknown += embedded.decode(item, rest)
+        except embedded.MalformedError as error:
+            raise failures.bad_request(f"{_cannot_be_handled(resource)}: {error}") from error
+    return item, unknown
 
 
 def admit(resource: Resource, item: Object, old: Object | None) -> Object:
@@ -88,14 +94,16 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     causes += [*resource.check(item), *(resource.check_change(item, old) if old is not None else [])]
     if resource.schema is not None:
         before = _before(resource, resource.schema, old) if old else None
-        item, of_schema = _by_schema(resource.schema, item, before, causes)
+        item, of_schema = _by_schema(resource, resource.schema, item, before, causes)
         causes += of_schema
     if causes:
         raise failures.invalid(resource, item["metadata"].get("name") or "", causes)
     return item
 
 
-def _by_schema(schema: Object, item: Object, before: Object | None, known: list[Cause]) -> tuple[Object, list[Cause]]:
+def _by_schema(
+    resource: Resource, schema: Object, item: Object, before: Object | None, known: list[Cause]
+) -> tuple[Object, list[Cause]]:
     """A custom resource with its defaults, and its faults by its schema; ``known`` are faults found before."""
     schema = _without_envelope(schema)
     body, budget = _defaulted(item, schema)
@@ -103,6 +111,8 @@ def _by_schema(schema: Object, item: Object, before: Object | None, known: list[
         # A write with too many defaults is refused; a stored object is only read without them.
         budget.check()
     causes = structural.validate(body, schema, old=ABSENT if before is None else before)
+    if resource.embeds:
+        causes += embedded.faults(body, schema, before)
     # Faults of metadata count as well: in Kubernetes an over-long annotation also leaves the rules unchecked.
     causes += rules.unchecked(schema, [*known, *causes]) or rules.check(schema, body, before)
     return {**{key: item[key] for key in ENVELOPE}, **body}, causes

@@ -7,7 +7,7 @@ stays writable: only new faults count (decision 141).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from controller.apiserver.kinds.resources import Resource
@@ -27,14 +27,27 @@ REFERENCE = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDelet
 def faults(resource: Resource, new: Object, old: Object | None) -> list[Cause]:
     """The faults of new metadata; ``old`` is the metadata of the stored object, None on create."""
     if old is None:
-        return [*_names(resource, new), *_parts(new), *_finalizers(resource, new)]
+        return [*_names(resource.validate_name, new), *_parts(new), *_of_finalizers(resource, new)]
     # Kubernetes validates the finalizers of a custom resource on create, and only warns about them on update.
     validate = (
-        (lambda one: [*_parts(one), *_finalizers(resource, one)]) if resource.requires_qualified_finalizers else _parts
+        (lambda one: [*_parts(one), *_of_finalizers(resource, one)])
+        if resource.requires_qualified_finalizers
+        else _parts
     )
     # A cause contains the value: an invalid label that becomes another invalid one is a new fault.
     before = set(validate(old))
     return [cause for cause in validate(new) if cause not in before]
+
+
+def embedded_faults(metadata: Object) -> list[Cause]:
+    """The faults of the metadata of an embedded resource, which needs no name, and whose kind may be any."""
+    named = {**metadata, "name": metadata.get("name") or "unnamed"}
+    found = [*_names(identifiers.path_segment, named), *_parts(metadata), *_finalizers(metadata)]
+    if namespace := metadata.get("namespace"):
+        found += [invalid("metadata.namespace", namespace, why) for why in identifiers.dns_label(namespace)]
+    if (generation := metadata.get("generation") or 0) < 0:
+        found.append(invalid("metadata.generation", generation, "must be greater than or equal to 0"))
+    return found
 
 
 def warnings(resource: Resource, new: Object, old: Object | None) -> list[str]:
@@ -52,16 +65,16 @@ def _advice(name: str) -> Iterator[str]:
         yield f"prefer a domain-qualified {wanted} to avoid accidental conflicts with other finalizer writers"
 
 
-def _names(resource: Resource, metadata: Object) -> Iterator[Cause]:
+def _names(validate: Callable[[str], list[str]], metadata: Object) -> Iterator[Cause]:
     name, beginning = metadata.get("name") or "", metadata.get("generateName") or ""
     if beginning:
         # The generated suffix follows a trailing dash, so the name is valid.
         masked = f"{beginning[:-2]}a" if len(beginning) > 1 and beginning.endswith("-") else beginning
-        yield from (invalid("metadata.generateName", beginning, why) for why in resource.validate_name(masked))
+        yield from (invalid("metadata.generateName", beginning, why) for why in validate(masked))
     if not name:
         yield required("metadata.name", "name or generateName is required")
     else:
-        yield from (invalid("metadata.name", name, why) for why in resource.validate_name(name))
+        yield from (invalid("metadata.name", name, why) for why in validate(name))
 
 
 def _parts(metadata: Object) -> list[Cause]:
@@ -112,16 +125,20 @@ def _owner(reference: Object) -> Iterator[Cause]:
         yield Cause("FieldValueInvalid", f"Invalid value: {_shown(reference)}: {why}", field)
 
 
-def _finalizers(resource: Resource, metadata: Object) -> Iterator[Cause]:
+def _of_finalizers(resource: Resource, metadata: Object) -> Iterator[Cause]:
+    yield from _finalizers(metadata)
+    if resource.requires_qualified_finalizers:
+        for index, name in enumerate(metadata.get("finalizers") or []):
+            if "/" not in name and name not in STANDARD_FINALIZERS:
+                yield invalid(f"metadata.finalizers[{index}]", name, UNQUALIFIED)
+
+
+def _finalizers(metadata: Object) -> Iterator[Cause]:
     field, names = "metadata.finalizers", metadata.get("finalizers") or []
     for name in names:
         yield from (invalid(field, name, why) for why in identifiers.label_key(name))
     if {ORPHAN, FOREGROUND} <= set(names):
         yield Cause("FieldValueInvalid", f"Invalid value: {_shown(names)}: {CLASHING}", field)
-    if resource.requires_qualified_finalizers:
-        for index, name in enumerate(names):
-            if "/" not in name and name not in STANDARD_FINALIZERS:
-                yield invalid(f"{field}[{index}]", name, UNQUALIFIED)
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ import re
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 PART = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+LABEL_1035 = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 LABEL_BYTES, SUBDOMAIN_BYTES = 63, 253
 
 OF_LABEL = (
@@ -16,6 +17,10 @@ OF_LABEL = (
 )
 OF_SUBDOMAIN = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
+    "and end with an alphanumeric character"
+)
+OF_LABEL_1035 = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
     "and end with an alphanumeric character"
 )
 OF_PART = (
@@ -44,6 +49,14 @@ def dns_label(name: str) -> list[str]:
     if re.fullmatch(SUBDOMAIN, name):
         return [*faults, "must not contain dots"]
     return [*faults, _form(OF_LABEL, LABEL, "my-name", "123-abc")]
+
+
+def dns_1035_label(name: str) -> list[str]:
+    """Faults of a DNS label that starts with a letter, such as a kind in lower case."""
+    faults = _too_long(name, LABEL_BYTES, "characters")
+    return (
+        faults if re.fullmatch(LABEL_1035, name) else [*faults, _form(OF_LABEL_1035, LABEL_1035, "my-name", "abc-123")]
+    )
 
 
 def path_segment(name: str) -> list[str]:

@@ -100,12 +100,14 @@ def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
         implied = EMBEDDED_FIELDS if schema.get(EMBEDDED) else ()
         for name in list(value):
             place = f"{path}.{name}" if path else name
+            if name in implied:
+                continue  # whatever the schema declares: objects/embedded.py decodes them
             if name in properties:
                 gone += prune(value[name], properties[name], place)
             elif isinstance(extra, dict):
                 gone += prune(value[name], extra, place)
             # Only where the type says so: a schema without a type, such as a branch of anyOf, declares no fields.
-            elif not extra and not schema.get(PRESERVE) and schema.get("type") == "object" and name not in implied:
+            elif not extra and not schema.get(PRESERVE) and schema.get("type") == "object":
                 del value[name]
                 gone.append(place)
     elif isinstance(value, list) and "items" in schema:
