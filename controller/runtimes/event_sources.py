@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SCAN_SECONDS = 1.0
 RESYNC_SECONDS = 60.0
-TIMEOUT_SECONDS = 60.0  # of one resync
+TIMEOUT_SECONDS = 60.0  # of one resync, half of it for the checks
 CHECKS_AT_ONCE = 8
 
 
@@ -142,6 +142,7 @@ class Resync:
         self._is_settled = is_settled
         self._install_id = install_id
         self._scope = scope
+        self._check_seconds = within / 2
         self._reported: set[base.LabeledContainer] = set()
         self.orphans = 0
         self.controller = Controller(
@@ -159,22 +160,32 @@ class Resync:
     async def resync(self) -> None:
         """Add the Runtimes that are not settled, then report orphaned containers. Raises errors.EdgeError."""
         found = await self._runtimes()
-        sharing = Counter(self._identity(body) for body in found)
         # The selector does not suffice: with ``claims`` it is empty.
         ours = [body for body in found if not self._scope.elsewhere(body["spec"])]
-        # Not all at once: a thousand tasks would wait for the engine, and hold up the rest of the process.
-        bodies = iter(ours)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CHECKS_AT_ONCE):
-                group.create_task(self._add_unsettled(bodies, sharing))
+        await self._add_unsettled(ours, Counter(self._identity(body) for body in found))
         containers = await self._backend.list_containers()
         self._add_replaced(ours, containers)
         await self._report_orphans(containers, {self._identity(body) for body in found})
 
-    async def _add_unsettled(self, bodies: Iterator[dict[str, Any]], sharing: Counter[base.Identity]) -> None:
-        for body in bodies:
-            if sharing[self._identity(body)] > 1 or not await self._is_settled(body):
-                self._queue.add(_key(body))
+    async def _add_unsettled(self, ours: Iterable[dict[str, Any]], sharing: Counter[base.Identity]) -> None:
+        unchecked = {_key(body): body for body in ours}
+        bodies = iter(list(unchecked.values()))
+
+        async def check() -> None:
+            for body in bodies:
+                if sharing[self._identity(body)] > 1 or not await self._is_settled(body):
+                    self._queue.add(_key(body))
+                del unchecked[_key(body)]
+
+        try:
+            async with asyncio.timeout(self._check_seconds), asyncio.TaskGroup() as group:
+                # Not all at once: a thousand tasks would wait for the engine, and hold up the rest of the process.
+                for _ in range(CHECKS_AT_ONCE):
+                    group.create_task(check())
+        except TimeoutError:
+            # A slow engine must not keep those at the end of the list from a pass, at each resync again.
+            for key in unchecked:
+                self._queue.add(key)
 
     def _add_replaced(self, bodies: Iterable[dict[str, Any]], containers: Iterable[base.LabeledContainer]) -> None:
         """Add the Runtimes with two containers: an interrupted replacement has left the old one."""

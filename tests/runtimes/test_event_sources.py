@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from controller.backends import base
 from controller.machinery.event_recorder import Subject
 from controller.machinery.kinds import Kind
 from controller.network.interfaces import LinkState
-from controller.runtimes.event_sources import EventSources, Resync
+from controller.runtimes.event_sources import CHECKS_AT_ONCE, EventSources, Resync
 from controller.runtimes.keys import INTERFACE, Key, Need
 from controller.runtimes.scope import Scope
 from tests.runtimes.harness import IDENTITY, KEY, SPEC, Harness
@@ -169,18 +169,26 @@ async def test_what_changed_while_nobody_listened_is_found_with_the_next_burst(h
         assert await keys.next() == KEY
 
 
-def resync(harness: Harness, keys: Keys, beat: Callable[[], None] = lambda: None, *, claims: bool = True) -> Resync:
+def resync(
+    harness: Harness,
+    keys: Keys,
+    beat: Callable[[], None] = lambda: None,
+    *,
+    claims: bool = True,
+    is_settled: Callable[[dict[str, Any]], Awaitable[bool]] | None = None,
+    within: float = 1.0,
+) -> Resync:
     return Resync(
         harness.api,
         harness.backend,
         keys,
         partial(harness.recorder.record, Subject(kinds.EDGE_NODES, "node-1")),
         beat,
-        is_settled=harness.reconciler.is_settled,
+        is_settled=is_settled or harness.reconciler.is_settled,
         install_id="install",
         scope=Scope("Docker", "node-1", claims=claims),
         every=0.01,
-        within=1.0,
+        within=within,
     )
 
 
@@ -333,6 +341,19 @@ async def test_resync_adds_every_runtime_while_the_engine_does_not_answer(harnes
     harness.backend.unreachable = True
     await resync(harness, keys).resync()
     assert keys.added.get_nowait() == KEY
+
+
+async def test_resync_adds_every_runtime_that_a_slow_engine_leaves_unchecked(harness: Harness, keys: Keys) -> None:
+    devices = [f"plc-{number}" for number in range(2 * CHECKS_AT_ONCE)]
+    for name in devices:
+        metadata = {"name": name, "namespace": "edge", "finalizers": [names.FINALIZER]}
+        await harness.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": {**SPEC, "deviceId": name}})
+
+    async def is_settled(_: dict[str, Any]) -> bool:
+        return await asyncio.Future[bool]()
+
+    await resync(harness, keys, is_settled=is_settled, within=0.1).resync()
+    assert {keys.added.get_nowait().name for _ in range(keys.added.qsize())} == set(devices)
 
 
 async def test_resync_adds_a_runtime_with_the_container_that_a_replacement_left(
