@@ -118,7 +118,7 @@ class ApiServer:
         await self._store.open()
         # Before the first write below: a new database has nothing of release 0.1 to erase.
         new = self._store.revision == 0
-        facts = {**self._options.facts, recovery.VERSION: __version__, recovery.FORMAT: str(database.FORMAT)}
+        facts = {**self._options.facts, recovery.VERSION: __version__, database.FORMAT_FACT: str(database.FORMAT)}
         await self._store_facts({**facts, **(erasure.NOTHING_TO_ERASE if new else {})})
         seed.serve_definitions(self._store, self._registry)
         await seed.create_defaults(self._store, ("default", "kube-system", self._namespace), self._crds)

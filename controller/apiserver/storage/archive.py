@@ -67,6 +67,11 @@ class Archive:
         # Checked before anything is replaced: an unsound copy in place would cost the database that still works.
         if not database.is_sound(source):
             raise errors.SettingError(f"cannot restore {source}, it is damaged or not a backup: give another one")
+        if database.is_of_later_format(source):
+            raise errors.SettingError(
+                f"cannot restore {source}, version {database.facts(source).get('version')} wrote it and this version "
+                "cannot read it: give another one, or install that version"
+            )
         self._database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = database.facts(source)
         adopt(facts)

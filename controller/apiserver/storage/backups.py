@@ -81,8 +81,24 @@ class Backups:
         return DAY - abs(self._clock() - known[0].taken) if known else 0.0
 
     def newest_sound(self) -> Path | None:
-        """The newest backup that can be restored. Raises sqlite3.Error if one cannot be read at present."""
-        return next((backup.path for backup in self.all() if database.is_sound(backup.path)), None)
+        """The newest backup that can be restored; one of a later format only if there is no other.
+
+        Raises sqlite3.Error if one cannot be read at present.
+        """
+        later: list[Path] = []
+        for path in (backup.path for backup in self.all() if database.is_sound(backup.path)):
+            # After a downgrade, these are newer than the one that was taken before the upgrade.
+            if not database.is_of_later_format(path):
+                return path
+            later.append(path)
+        return next(iter(later), None)
+
+    def newest_is(self, source: Path, note: str) -> bool:
+        """Whether the newest backup has this note and holds what the source holds. Raises sqlite3.Error."""
+        newest = next(iter(self.all()), None)
+        if newest is None or newest.note != note or not database.is_sound(newest.path):
+            return False
+        return database.summary(newest.path) == database.summary(source)
 
 
 def _surplus(known: list[Backup]) -> Iterator[Backup]:

@@ -15,6 +15,7 @@ from controller.apiserver.storage import sqlite_errors
 from controller.disk import Disk
 
 FORMAT = 2  # of the tables; a program rejects a file with a later format
+FORMAT_FACT = "format"  # a fact of every database
 BACKUP_MARK = 1  # user_version of a backup
 FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 SIDE_FILES = ("-wal", "-shm")
@@ -84,6 +85,11 @@ def is_blank(path: Path) -> bool:
 def is_sound(path: Path) -> bool:
     """Whether it is a restorable database of ours. Raises sqlite3.Error if it cannot be checked at present."""
     return not fault(path) and not is_blank(path)
+
+
+def is_of_later_format(path: Path) -> bool:
+    """Whether a later version wrote the file, in a format that this one cannot read. Raises sqlite3.Error."""
+    return int(facts(path).get(FORMAT_FACT, 1)) > FORMAT
 
 
 def summary(path: Path) -> Summary:

@@ -36,7 +36,7 @@ def erase(path: Path) -> None:
             facts_read = database.facts(path)
             if database.is_blank(path):
                 return
-            if facts_read.get(_FACT) != _DONE and int(facts_read.get("format", 1)) <= database.FORMAT:
+            if facts_read.get(_FACT) != _DONE and not database.is_of_later_format(path):
                 _erase(path)
                 # Recorded last: an erasure that a power cut ends must run again.
                 database.keep_facts(path, NOTHING_TO_ERASE)

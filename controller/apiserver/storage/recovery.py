@@ -19,7 +19,6 @@ from controller.apiserver.storage.replacement import NOTICE
 logger = logging.getLogger(__name__)
 
 VERSION = "version"  # facts of every database
-FORMAT = "format"
 EMPTY = "starting with an empty database"
 
 
@@ -45,7 +44,7 @@ def prepare(
                 erasure.erase(kept)
             _before_upgrade(path, backups, version, facts_read, backup_required=backup_required)
         # Last, and without a connection: it replaces the file and its log.
-        conversion.convert(path, {**database.facts(path), FORMAT: str(database.FORMAT)})
+        conversion.convert(path, {**database.facts(path), database.FORMAT_FACT: str(database.FORMAT)})
     except (sqlite3.Error, OSError) as error:
         raise errors.SettingError(
             f"cannot use the database {path} ({error}): {sqlite_errors.remedy(error)}; nothing was changed"
@@ -118,7 +117,7 @@ def _report(lost: str) -> str:
 def _before_upgrade(
     path: Path, backups: Backups, version: str, facts: Mapping[str, str], *, backup_required: bool
 ) -> None:
-    if int(facts.get(FORMAT, 1)) > database.FORMAT:
+    if database.is_of_later_format(path):
         raise errors.SettingError(
             f"{path} was written by version {facts.get(VERSION)}, and this version ({version}) cannot read it: install "
             "that version again, or restore the backup taken before the upgrade with `edge-controller restore --latest`"
@@ -127,8 +126,12 @@ def _before_upgrade(
     before = facts.get(VERSION, version)
     if before == version and not conversion.is_due(path):
         return
+    note = f"{BEFORE}{version}"
     try:
-        taken = backups.take(path, f"{BEFORE}{version}")
+        # A start that fails after its backup is repeated by the service manager, without end on a full disk.
+        if backups.newest_is(path, note):
+            return
+        taken = backups.take(path, note)
     except (sqlite3.Error, OSError) as error:
         if backup_required:
             raise errors.SettingError(

@@ -271,10 +271,39 @@ async def test_a_backup_precedes_an_upgrade(tmp_path: Path) -> None:
 
 async def test_a_database_of_a_later_format_is_rejected_with_a_remedy(tmp_path: Path) -> None:
     await with_server(tmp_path, create_lease)
-    events = {recovery.FORMAT: str(database.FORMAT + 1), recovery.VERSION: "99.0"}
+    events = {database.FORMAT_FACT: str(database.FORMAT + 1), recovery.VERSION: "99.0"}
     await asyncio.to_thread(database.keep_facts, tmp_path / "api" / "objects.db", events)
     with pytest.raises(errors.SettingError, match=r"version 99\.0.*edge-controller restore --latest"):
         await with_server(tmp_path, leases)
+
+
+async def test_after_a_downgrade_the_latest_backup_is_one_that_this_version_can_read(tmp_path: Path) -> None:
+    await with_server(tmp_path, create_lease)
+    path, backups = tmp_path / "api" / "objects.db", Backups(tmp_path / "backups", lambda: 0.0)
+    before = await asyncio.to_thread(backups.take, path, "before-99.0")
+    await asyncio.to_thread(database.keep_facts, path, {database.FORMAT_FACT: "99", recovery.VERSION: "99.0"})
+    daily = await asyncio.to_thread(backups.take, path)
+    assert str(before) in await command(tmp_path, "restore", "--latest")
+    with pytest.raises(errors.SettingError, match=r"version 99\.0 wrote it"):
+        await command(tmp_path, "restore", str(daily))
+    await with_server(tmp_path, leases)
+
+
+async def test_an_upgrade_that_fails_after_its_backup_takes_no_further_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_server(tmp_path, create_lease)
+    path, backups = tmp_path / "api" / "objects.db", Backups(tmp_path / "backups", lambda: 0.0)
+    await asyncio.to_thread(database.keep_facts, path, {recovery.VERSION: "0.0.1"})
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recovery.conversion, "convert", fail)
+    for _ in range(2):
+        with pytest.raises(errors.SettingError, match="free space"):
+            await asyncio.to_thread(recovery.prepare, path, backups, __version__)
+    assert await asyncio.to_thread(numbers, backups) == [1]
 
 
 async def test_the_commands_take_and_restore_a_backup(tmp_path: Path) -> None:

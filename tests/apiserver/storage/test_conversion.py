@@ -93,7 +93,7 @@ async def test_objects_history_and_facts_are_kept(path: Path) -> None:
     assert [item["value"] for item in await store.select_at(4, "things", "") or []] == [4, 3]
     await store.close()
     facts = await asyncio.to_thread(database.facts, path)
-    assert (facts["install-id"], facts[recovery.FORMAT]) == ("plant-7", str(database.FORMAT))
+    assert (facts["install-id"], facts[database.FORMAT_FACT]) == ("plant-7", str(database.FORMAT))
 
 
 async def test_a_backup_precedes_the_conversion_also_within_a_version(path: Path) -> None:
