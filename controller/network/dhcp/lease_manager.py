@@ -29,6 +29,9 @@ KEPT = 4096  # files of half a kilobyte; a node has at most 250 runtimes with ei
 # The file of a lease that is only renewed is written no more often, to spare SD cards. Its earlier expiry matters only
 # after a power cut, while no server answers: then the address is requested as well, but not used any more.
 _REWRITE_SECONDS = 6 * 3600.0
+# Unless the clock was set by more than this since: then the file would name a later end than the true one, or a much
+# earlier one. Below it are the corrections of a clock that merely drifts.
+_CLOCK_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,13 @@ class LeaseState(NamedTuple):
 NOT_KEPT = LeaseState()
 
 
+class _Written(NamedTuple):
+    """A lease on disk, and the time of day at the zero of its clock when it was written."""
+
+    lease: Lease
+    epoch: float
+
+
 class LeaseManager:
     """``directory`` holds a file for each lease and is created on first use. Belongs to one event loop."""
 
@@ -66,7 +76,7 @@ class LeaseManager:
         self._wall = wall
         self._random_number = random_number
         self._clients: dict[LeaseKey, LeaseClient] = {}
-        self._written: dict[LeaseKey, Lease] = {}
+        self._written: dict[LeaseKey, _Written] = {}
         self._changed = PendingSet[LeaseKey]()
 
     def lease_state(self, key: LeaseKey, link: Link | None) -> LeaseState:
@@ -75,7 +85,7 @@ class LeaseManager:
         if client is None or not client.alive or client.link != link:
             return NOT_KEPT
         machine = client.machine
-        lease = machine.lease.shifted(self._wall() - now()) if machine.lease else None
+        lease = machine.lease.shifted(self._epoch()) if machine.lease else None
         return LeaseState(lease, machine.problem, machine.settled, kept=True)
 
     async def keep(self, key: LeaseKey, link: Link, client: Client) -> None:
@@ -108,6 +118,7 @@ class LeaseManager:
         """Stop the clients of a deleted runtime. Its leases stay on disk for a new runtime of the same identity."""
         for key in [key for key in self._clients if key[:2] == (namespace, device_id)]:
             self._clients.pop(key).close()
+            self._written.pop(key, None)
 
     async def changes(self) -> AsyncIterator[tuple[str, str]]:
         """Yield namespace and device id of each runtime whose lease changed, after storing the lease. Never ends."""
@@ -134,7 +145,7 @@ class LeaseManager:
             log.warning("Cannot read the stored lease of %s; requesting a new one", key.interface)
             return None
         # A clock that was set back must not extend a lease beyond its duration.
-        return _not_in_future(lease.shifted(now() - self._wall()), now()) if lease else None
+        return _not_in_future(lease.shifted(-self._epoch()), now()) if lease else None
 
     def _on_renewal(self, key: LeaseKey) -> None:
         """Store the lease if that is due; for the runtime nothing has changed."""
@@ -145,15 +156,20 @@ class LeaseManager:
         """Return the lease if it must be written."""
         client, written = self._clients.get(key), self._written.get(key)
         lease = client.machine.lease if client else None
-        return None if lease is None or (written and _suffices(written, lease)) else lease
+        return None if lease is None or (written and _suffices(written, lease, self._epoch())) else lease
 
     async def _write(self, key: LeaseKey) -> None:
         lease = self._unwritten(key)
         if lease is None:
             return
-        document = {"key": list(key), "lease": leases.to_document(lease.shifted(self._wall() - now()))}
-        if await asyncio.to_thread(self._put, key, json.dumps(document).encode()):
-            self._written[key] = lease
+        written = _Written(lease, self._epoch())
+        document = {"key": list(key), "lease": leases.to_document(lease.shifted(written.epoch))}
+        # Not for a runtime that was forgotten meanwhile: nothing would drop it.
+        if await asyncio.to_thread(self._put, key, json.dumps(document).encode()) and key in self._clients:
+            self._written[key] = written
+
+    def _epoch(self) -> float:
+        return self._wall() - now()
 
     def _path(self, key: LeaseKey) -> Path:
         # A hash, because no part of a key may lead out of the directory.
@@ -187,7 +203,8 @@ def _not_in_future(lease: Lease, current: float) -> Lease:
     return lease if lease.renewed <= current else lease.shifted(current - lease.renewed)
 
 
-def _suffices(written: Lease, lease: Lease) -> bool:
+def _suffices(written: _Written, lease: Lease, epoch: float) -> bool:
     """Return whether the lease on disk may stay there: it must never end after the present one."""
-    recent = lease.renewed - written.renewed < _REWRITE_SECONDS
-    return lease.renews(written) and lease.expires >= written.expires and recent
+    before = written.lease
+    recent = lease.renewed - before.renewed < _REWRITE_SECONDS and abs(epoch - written.epoch) < _CLOCK_SECONDS
+    return lease.renews(before) and lease.expires >= before.expires and recent

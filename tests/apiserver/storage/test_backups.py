@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from controller import __version__, errors
 from controller.apiserver.server import ApiServer
-from controller.apiserver.storage import copies, database, recovery
+from controller.apiserver.storage import conversion, copies, database, recovery
 from controller.apiserver.storage.backups import DAY, KEPT, Backups
 from controller.apiserver.storage.database import DatabaseOptions
 from controller.apiserver.storage.rows import Rows
@@ -299,7 +299,7 @@ async def test_an_upgrade_that_fails_after_its_backup_takes_no_further_one(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(recovery.conversion, "convert", fail)
+    monkeypatch.setattr(conversion, "convert", fail)
     for _ in range(2):
         with pytest.raises(errors.SettingError, match="free space"):
             await asyncio.to_thread(recovery.prepare, path, backups, __version__)

@@ -115,6 +115,37 @@ async def test_a_lease_that_ends_before_the_stored_one_is_written(
     await reading
 
 
+async def test_a_lease_is_written_again_once_the_clock_was_set(
+    container: BareContainer, lan: Lan, tmp_path: Path
+) -> None:
+    ahead = [3600.0]
+    manager = LeaseManager(tmp_path / "leases", wall=lambda: time.time() + ahead[0])
+    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    with DhcpServer(lan, tmp_path, "--dhcp-option=option:T1,5"):
+        await manager.keep(KEY, container.link, CLIENT)
+        await eventually(partial(_stored_end_is_before, tmp_path, time.time() + 7200), "a lease")
+        ahead[0] = 0.0
+        await eventually(partial(_stored_end_is_before, tmp_path, time.time() + 1800), "its true end on disk")
+    container.end()
+    await reading
+
+
+async def test_what_is_known_of_a_deleted_runtimes_leases_is_dropped(
+    manager: LeaseManager, container: BareContainer, server: DhcpServer
+) -> None:
+    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    await manager.keep(KEY, container.link, CLIENT)
+    await eventually(lambda: asyncio.sleep(0, KEY in manager._written), "the stored lease")
+    manager.forget(KEY.namespace, KEY.device_id)
+    assert not manager._written
+    reading.cancel()
+
+
+async def _stored_end_is_before(tmp_path: Path, end: float) -> bool:
+    found = [json.loads(path.read_text())["lease"] for path in (tmp_path / "leases").glob("*.json")]
+    return any(lease["renewed"] + lease["duration"] < end for lease in found)
+
+
 async def _stored_seconds(tmp_path: Path, seconds: int) -> bool:
     (kept,) = (tmp_path / "leases").glob("*.json")
     return bool(json.loads(kept.read_text())["lease"]["duration"] == seconds)
