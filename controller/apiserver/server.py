@@ -36,6 +36,7 @@ from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.health import Health
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.http.listener import Listener
+from controller.apiserver.http.own_process import OwnProcess
 from controller.apiserver.http.requests import Requests
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core import CORE
@@ -93,6 +94,8 @@ class ApiServer:
         self._listener: Listener | None = None
         self.socket: Path | None = None
         """The UNIX socket for our own process; None before the start, and where there can be none."""
+        self.own_process: OwnProcess | None = None
+        """Answers our own process without a connection; None before the start."""
         self._tasks: list[asyncio.Task[None]] = []
         self._kubeconfig: Path | None = None
 
@@ -215,6 +218,7 @@ class ApiServer:
         if server_socket := await asyncio.to_thread(local_socket.bind, path):
             self._listener.open_local(server_socket)
             self.socket = path
+        self.own_process = OwnProcess(filter_chain, self._listener.app, self._limits)
 
     def credentials(self, user: str) -> Credentials:
         """The credentials of a user."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from controller import errors, names
-from controller.machinery import connections, failures, writes
+from controller.machinery import connections, direct, failures, writes
 from controller.machinery.credentials import Credentials
 from controller.machinery.documents import Listing, WatchEvent, event_of, object_of
 from controller.machinery.endpoint import Endpoint
@@ -111,7 +111,7 @@ class ApiClient:
     @property
     def has_transactions(self) -> bool:
         """Whether ``transaction`` works: with the embedded API, but not with a cluster."""
-        return self._endpoint.socket is not None
+        return self._endpoint.socket is not None or self._endpoint.direct is not None
 
     async def transaction(self, *steps: Write, unless: Selection | None = None) -> Sequence[dict[str, Any]]:
         """Run several writes, all or none of which take effect. Returns the written objects.
@@ -272,9 +272,13 @@ class ApiClient:
         content_type: str = "application/json",
     ) -> dict[str, Any]:
         data = None if json_body is None else json.dumps(json_body).encode()
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+        headers = {"Content-Type": content_type, "Accept": "application/json"}
         try:
-            headers = {"Content-Type": content_type, "Accept": "application/json"}
+            if ours := self._endpoint.direct:
+                headers["User-Agent"] = self._user_agent
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    return await direct.ask(ours, method, path, params or {}, headers, data or b"")
+            timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
             async with await self._send(_Request(method, path, timeout, params, headers, data)) as response:
                 await failures.raise_for_status(response)
                 return object_of(await response.read())

@@ -21,6 +21,7 @@ from typing import Any
 
 from controller import errors
 from controller.machinery import bounded
+from controller.machinery.direct import Direct
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 READER = "controller.machinery.kubeconfig"
@@ -38,6 +39,7 @@ class Endpoint:
     Certificates are files, or PEM text when embedded in a kubeconfig. ``expires_at`` is the Unix time at which the
     credentials end, None if unknown; ``renew`` reads them again and raises errors.SettingError. With ``socket`` all
     connections go through that UNIX socket, without TLS or a token; ``url`` is then only the address for others.
+    ``direct`` answers clients of one event loop, that of the server, without a connection; not their watches.
     """
 
     url: str
@@ -54,6 +56,7 @@ class Endpoint:
     proxy: str | None = field(default=None, repr=False)  # may contain a password
     expires_at: float | None = None
     socket: Path | None = None
+    direct: Direct | None = field(default=None, repr=False, compare=False)
     renew: Renew | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -45,10 +45,10 @@ async def start(
     stack.push_async_callback(server.stop)
     await asyncio.to_thread(server.write_kubeconfig, state.directory / KUBECONFIG)
     if server.socket is not None:
-        return Endpoint(server.url, socket=server.socket)
+        return Endpoint(server.url, socket=server.socket, direct=server.own_process)
     credentials = await asyncio.to_thread(server.credentials, USER)
     # Use the token: the certificate is renewed each year, but a client reads it only once.
-    return Endpoint(server.url, ca_file=credentials.ca, token=credentials.token)
+    return Endpoint(server.url, ca_file=credentials.ca, token=credentials.token, direct=server.own_process)
 
 
 def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:

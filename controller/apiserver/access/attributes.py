@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aiohttp import web
-
 from controller.apiserver.flags import flag
+from controller.apiserver.incoming import Incoming
 
 ON_OBJECT = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 ON_COLLECTION = {**ON_OBJECT, "GET": "list", "HEAD": "list", "DELETE": "deletecollection"}
@@ -47,7 +46,7 @@ class Attributes(NamedTuple):
         return self.verb in ("get", "list", "watch", "head", "options")
 
 
-def of(request: web.Request) -> Attributes:
+def of(request: Incoming) -> Attributes:
     """The attributes of a request."""
     # The decoded path: handlers must see the same segments that were authorized.
     return of_url(request.method, request.path, request.query)

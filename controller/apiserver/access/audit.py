@@ -13,6 +13,7 @@ from aiohttp import web
 
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.identities import Identity
+from controller.apiserver.incoming import Incoming
 
 logger = logging.getLogger("edge.audit")
 
@@ -24,7 +25,7 @@ AGENT_LENGTH = 120
 NAME = web.RequestKey("name", str)  # of the created object, which the URL does not contain
 
 
-def note(request: web.Request, user: Identity, attrs: Attributes, code: int, seconds: float) -> None:
+def note(request: Incoming, user: Identity, attrs: Attributes, code: int, seconds: float) -> None:
     """Log a finished request unless it is a read."""
     if attrs.reads or attrs.group in REVIEWS or (attrs.path == TRANSACTION and code < 400):
         return

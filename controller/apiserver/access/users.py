@@ -18,6 +18,7 @@ from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Policy
 from controller.apiserver.access.identities import ANONYMOUS, AUTHENTICATED, CONTROLLER, Identity
+from controller.apiserver.incoming import Incoming, OwnRequest
 
 GROUP_ATTRIBUTE = "organizationName"
 LOCAL = Identity(CONTROLLER, (AUTHENTICATED,))
@@ -42,9 +43,9 @@ class Users:
         # Once per connection: getpeercert() decodes the certificate at each call. Entries end with their connections.
         self._connections: WeakKeyDictionary[Any, Certified | None] = WeakKeyDictionary()
 
-    def of(self, request: web.Request) -> Identity:
+    def of(self, request: Incoming) -> Identity:
         """The user, or the impersonated user. Raises failures.Failure (400, 401, 403)."""
-        identity = LOCAL if is_local(request) else self._by_credentials(request)
+        identity = LOCAL if isinstance(request, OwnRequest) or is_own(request) else self._by_credentials(request)
         acting = {name.title() for name in request.headers if name.title().startswith(IMPERSONATE)}
         # Ignoring one would suggest that it took effect.
         if acting - {AS_USER, AS_GROUP}:
@@ -82,7 +83,7 @@ class Users:
             raise _unauthorized()
         return found and found.identity
 
-    def _impersonated(self, request: web.Request, user: Identity) -> Identity:
+    def _impersonated(self, request: Incoming, user: Identity) -> Identity:
         """Impersonate another user; allowed for administrators, e.g. to try out the rights of others."""
         name, groups = request.headers.get(AS_USER, ""), request.headers.getall(AS_GROUP, [])
         for kind, wanted in [("users", name), *(("groups", group) for group in groups)]:
@@ -95,8 +96,10 @@ class Users:
         return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), user.name)
 
 
-def is_local(request: web.Request) -> bool:
-    """Whether it came through the UNIX socket, whose listener accepts only our own user."""
+def is_own(request: Incoming) -> bool:
+    """Whether it is of this process, or came through the UNIX socket, whose listener accepts only our own user."""
+    if isinstance(request, OwnRequest):
+        return True
     connection = request.get_extra_info("socket")
     return connection is not None and bool(connection.family == socket.AF_UNIX)
 

@@ -22,8 +22,9 @@ from controller.apiserver.access.users import Users
 from controller.apiserver.http import limits, responses
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.http.listener import MARK_AUTHENTICATED
+from controller.apiserver.incoming import Incoming, OwnRequest
 
-Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
+Inner = Callable[[Incoming, Attributes, Identity], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,18 @@ class FilterChain:
                     return await responses.deliver(request, answer)
         return answer
 
+    async def answer_own(self, request: OwnRequest) -> web.Response:
+        """Handle a request of this process. Raises TypeError for a stream."""
+        started, attrs = time.monotonic(), attributes.of(request)
+        async with contextlib.AsyncExitStack() as held:
+            answer, user = await self._answer(request, attrs, held)
+            audit.note(request, user, attrs, answer.status, time.monotonic() - started)
+        if not isinstance(answer, web.Response):
+            raise TypeError(f"{attrs.path} is a stream")
+        return answer
+
     async def _answer(
-        self, request: web.Request, attrs: Attributes, held: contextlib.AsyncExitStack
+        self, request: Incoming, attrs: Attributes, held: contextlib.AsyncExitStack
     ) -> tuple[web.StreamResponse, Identity]:
         """Return the response and the user; ``held`` receives the request's place in the limits."""
         user = ANONYMOUS
@@ -60,7 +71,7 @@ class FilterChain:
         try:
             user = self._users.of(request)
             request[limits.TURN] = self._limits.turn(user)
-            if user.name != ANONYMOUS.name:
+            if user.name != ANONYMOUS.name and isinstance(request, web.Request):
                 request[MARK_AUTHENTICATED]()
             # Before a place is taken and the body is read: without rights nobody can use up either.
             self._policy.check(user, attrs)
@@ -82,7 +93,7 @@ class FilterChain:
         return await _finished(request, failed), user
 
 
-async def _finished(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+async def _finished(request: Incoming, answer: web.StreamResponse) -> web.StreamResponse:
     if isinstance(answer, web.Response):
         answer.headers.update(responses.HEADERS)
         await responses.finish(request, answer)

@@ -20,6 +20,7 @@ from controller.apiserver import failures
 from controller.apiserver.access import authorization
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.identities import CONTROLLER, Identity
+from controller.apiserver.incoming import Incoming
 from controller.apiserver.worker import Worker
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ TURN = web.RequestKey("turn", Turn)
 WORKER = web.AppKey("worker", Worker)
 
 
-async def in_turn(request: web.Request, work: Callable[[], T]) -> T:
+async def in_turn(request: Incoming, work: Callable[[], T]) -> T:
     """Run work in the worker thread, one job per user at a time, so that no user waits for all jobs of another."""
     async with request[TURN]:
         return await request.app[WORKER].run(work)

@@ -42,7 +42,8 @@ class Listener:
         """``first``: as for Acceptor. ``decoders``: of more bodies."""
         self._handler = handler
         self._worker = Worker()
-        app = web.Application(client_max_size=request_bodies.MAX_BODY)
+        self.app = app = web.Application(client_max_size=request_bodies.MAX_BODY)
+        """What handlers use of the server; also for requests without a connection."""
         app[WORKER], app[request_bodies.DECODERS] = self._worker, {**request_bodies.OWN_DECODERS, **decoders}
         # (?s): a path with an encoded line break must reach the handler and get a Status, too.
         app.router.add_route("*", "/{path:(?s:.*)}", self._answer)

@@ -13,6 +13,7 @@ from controller.apiserver import failures
 from controller.apiserver.http import json_bodies, yaml_bodies
 from controller.apiserver.http.json_bodies import Decoded
 from controller.apiserver.http.limits import in_turn
+from controller.apiserver.incoming import Incoming, OwnRequest
 from controller.apiserver.objects import representation
 
 Decoder = Callable[[bytes], Decoded]
@@ -31,12 +32,12 @@ DECODERS: web.AppKey[Mapping[str, Decoder]] = web.AppKey("decoders")
 """By the media types of whole objects. Raise ValueError and yaml.YAMLError."""
 
 
-async def body(request: web.Request, limit: int = MAX_BODY) -> Any:
+async def body(request: Incoming, limit: int = MAX_BODY) -> Any:
     """The object in a request body; an empty one without a body. Raises failures.Failure (400, 413, 415)."""
     return (await decoded(request, limit=limit)).object
 
 
-async def decoded(request: web.Request, accepted: Collection[str] | None = None, limit: int = MAX_BODY) -> Decoded:
+async def decoded(request: Incoming, accepted: Collection[str] | None = None, limit: int = MAX_BODY) -> Decoded:
     """Like ``body``, with duplicate fields. ``limit`` is in bytes; None accepts the media types of whole objects."""
     kind, decoders = media_type(request), request.app[DECODERS]
     if request.can_read_body and kind not in (accepted or decoders):
@@ -44,8 +45,7 @@ async def decoded(request: web.Request, accepted: Collection[str] | None = None,
     if request.headers.get("Content-Encoding", PLAIN).lower() != PLAIN:
         raise failures.unsupported_encoding()
     try:
-        # aiohttp has one limit for the whole application, but reviews have a smaller one.
-        raw = await request.clone(client_max_size=limit).read()
+        raw = await _content(request, limit)
     except web.HTTPRequestEntityTooLarge as error:
         raise failures.too_large(limit) from error
     except ABORTED as error:  # not logged: a client could flood the log
@@ -62,6 +62,13 @@ async def decoded(request: web.Request, accepted: Collection[str] | None = None,
         raise failures.bad_request(f"the object provided is unrecognized: {str(error)[:MESSAGE_LIMIT]}") from error
 
 
-def media_type(request: web.Request) -> str:
+async def _content(request: Incoming, limit: int) -> bytes:
+    if isinstance(request, OwnRequest):
+        return request.content
+    # aiohttp has one limit for the whole application, but reviews have a smaller one.
+    return await request.clone(client_max_size=limit).read()
+
+
+def media_type(request: Incoming) -> str:
     """The media type of the body. Not ``request.content_type``: it parses all parameters, in quadratic time."""
     return request.headers.get("Content-Type", representation.JSON).partition(";")[0].strip().lower()

@@ -22,6 +22,7 @@ from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.http.limits import TURN, WORKER
 from controller.apiserver.http.transactions import Transactions
+from controller.apiserver.incoming import Incoming, OwnRequest
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, request_options
 from controller.apiserver.objects.representation import Form
@@ -76,7 +77,7 @@ class Requests:
         self._reviews = reviews
         self._health = health
 
-    async def answer(self, request: web.Request, attrs: Attributes, user: Identity) -> web.StreamResponse:
+    async def answer(self, request: Incoming, attrs: Attributes, user: Identity) -> web.StreamResponse:
         """Handle one request."""
         if not attrs.resource:
             return await self._document(request, user)
@@ -94,15 +95,17 @@ class Requests:
             return await self._on_object(request, ref, options, form)
         return await self._on_collection(request, ref, options, form)
 
-    async def _review(self, request: web.Request, attrs: Attributes, user: Identity) -> web.Response:
+    async def _review(self, request: Incoming, attrs: Attributes, user: Identity) -> web.Response:
         if kind := responses.form(request).kind:
             raise failures.not_acceptable(f"{attrs.qualified} cannot be returned as {kind}")
         return responses.answer(self._reviews.answer(user, attrs, await request_bodies.body(request, MAX_BODY)), 201)
 
-    async def _document(self, request: web.Request, user: Identity) -> web.Response:
+    async def _document(self, request: Incoming, user: Identity) -> web.Response:
         # For our own process only: to everybody else this is the API of Kubernetes, which has no such path.
-        if (request.method, request.path) == ("POST", audit.TRANSACTION) and users.is_local(request):
+        if (request.method, request.path) == ("POST", audit.TRANSACTION) and users.is_own(request):
             return await self._transactions.answer(request, user)
+        if isinstance(request, OwnRequest):
+            raise failures.unknown_path()
         if request.method not in ("GET", "HEAD"):
             raise failures.method_not_allowed()
         parts = [part for part in request.path.split("/") if part]
@@ -143,7 +146,7 @@ class Requests:
         return ref
 
     async def _on_collection(
-        self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
+        self, request: Incoming, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
         match request.method:
             case "GET":
@@ -160,9 +163,7 @@ class Requests:
                 return await self._delete_collection(request, ref, options, form)
         raise failures.method_not_allowed()
 
-    async def _on_object(
-        self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
-    ) -> web.Response:
+    async def _on_object(self, request: Incoming, ref: ResourceRef, options: WriteOptions, form: Form) -> web.Response:
         match request.method:
             case "GET":
                 found = self._reading.get(ref, request_options.revision_of(request.query))
@@ -183,7 +184,7 @@ class Requests:
         return await _done(request, ref.resource, done, form.of_object)
 
     async def _on_view(
-        self, request: web.Request, ref: ResourceRef, options: WriteOptions, view: ObjectView
+        self, request: Incoming, ref: ResourceRef, options: WriteOptions, view: ObjectView
     ) -> web.Response:
         if request.method not in ("PUT", "PATCH"):
             return await _shown(request, ref.resource, self._reading.get(ref), view.of)
@@ -195,7 +196,7 @@ class Requests:
             done = await view.patch(ref, body, request_bodies.media_type(request), options)
         return await _done(request, ref.resource, done, view.of)
 
-    async def _patch(self, request: web.Request, ref: ResourceRef, options: WriteOptions) -> Written:
+    async def _patch(self, request: Incoming, ref: ResourceRef, options: WriteOptions) -> Written:
         kind = request_bodies.media_type(request)
         if kind == APPLY_PATCH:
             # Not options.manager, which falls back to the User-Agent: an apply must name its manager.
@@ -206,7 +207,7 @@ class Requests:
         return await self._verbs.patch(ref, body, kind, options)
 
     async def _delete_collection(
-        self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
+        self, request: Incoming, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
         asked = deletions.read(await request_bodies.body(request), request.query)
         items, metadata = await self._reading.select(ref, request_options.of_list(request.query))
@@ -217,7 +218,9 @@ class Requests:
                 await self._verbs.delete(one, asked, replace(options, dry=asked.dry))
         return await _listed(request, ref.resource, items, metadata, form)
 
-    async def _watch(self, request: web.Request, ref: ResourceRef) -> web.StreamResponse:
+    async def _watch(self, request: Incoming, ref: ResourceRef) -> web.StreamResponse:
+        if isinstance(request, OwnRequest):
+            raise failures.method_not_allowed()
         options = request_options.of_watch(request.query)
         field = ",".join(filter(None, (options.field, f"metadata.name={ref.name}" if ref.name else "")))
         # Before the response begins, so that a malformed selector still gets its 400.
@@ -236,7 +239,7 @@ class Requests:
 
 
 async def _listed(
-    request: web.Request, resource: Resource, items: list[Object], metadata: Object, form: Form
+    request: Incoming, resource: Resource, items: list[Object], metadata: Object, form: Form
 ) -> web.Response:
     """Respond with a list of stored objects. Raises failures.Failure (406)."""
 
@@ -247,14 +250,14 @@ async def _listed(
     return await responses.made(request, made, large=bounds.are_large(items))
 
 
-async def _done(request: web.Request, resource: Resource, done: Written, view: View) -> web.Response:
+async def _done(request: Incoming, resource: Resource, done: Written, view: View) -> web.Response:
     """Respond to a write."""
     status, large = 201 if done.created else 200, bounds.is_large(done.object, done.text)
     made = partial(writing.text, resource, done, view)
     return await responses.made(request, made, status, done.warnings, large=large)
 
 
-async def _shown(request: web.Request, resource: Resource, item: Object, view: View) -> web.Response:
+async def _shown(request: Incoming, resource: Resource, item: Object, view: View) -> web.Response:
     """Respond with one stored object in the given view. Raises failures.Failure (406)."""
     return await _done(request, resource, Written(item, [], UNCHANGED), view)
 
@@ -271,7 +274,7 @@ def _check_verb(method: str, attrs: Attributes, resource: Resource) -> None:
 
 
 async def _given(
-    request: web.Request, options: WriteOptions, accepted: Collection[str] | None = None
+    request: Incoming, options: WriteOptions, accepted: Collection[str] | None = None
 ) -> tuple[Any, WriteOptions]:
     """The decoded body, and the options with its duplicate fields."""
     decoded = await request_bodies.decoded(request, accepted)

@@ -19,6 +19,7 @@ from aiohttp import web
 from controller.apiserver import failures, texts
 from controller.apiserver.documents.openapi import EncodedDocument
 from controller.apiserver.http.limits import WORKER, in_turn
+from controller.apiserver.incoming import Incoming
 from controller.apiserver.objects import representation
 from controller.apiserver.objects.representation import Form
 
@@ -86,17 +87,17 @@ def failed(failure: failures.Failure) -> web.Response:
     return response
 
 
-def ranges(request: web.Request) -> list[str]:
+def ranges(request: Incoming) -> list[str]:
     """The media ranges that the client accepts, in order of preference."""
     return [media for media, _ in representation.clauses(",".join(request.headers.getall("Accept", ())) or "*/*")]
 
 
-def prefers_aggregated(request: web.Request) -> bool:
+def prefers_aggregated(request: Incoming) -> bool:
     """Whether the client prefers aggregated discovery, which Kubernetes 1.35 serves as v2 only."""
     return representation.prefers_aggregated(",".join(request.headers.getall("Accept", ())))
 
 
-def form(request: web.Request, *, streaming: bool = False) -> Form:
+def form(request: Incoming, *, streaming: bool = False) -> Form:
     """Negotiate the form of the response (object, Table, metadata only). Raises failures.Failure (400, 406)."""
     return representation.negotiate(
         ",".join(request.headers.getall("Accept", ())), request.query.get("includeObject", ""), streaming=streaming
@@ -109,7 +110,7 @@ def answer(item: Object, status: int = 200, kind: str = representation.JSON) -> 
 
 
 async def made(
-    request: web.Request, make: Callable[[], str], status: int = 200, warnings: Iterable[str] = (), *, large: bool
+    request: Incoming, make: Callable[[], str], status: int = 200, warnings: Iterable[str] = (), *, large: bool
 ) -> web.Response:
     """A JSON response with the text that ``make`` returns, and warnings (RFC 7234).
 
@@ -162,7 +163,7 @@ def published(request: web.Request, document: EncodedDocument) -> web.Response:
     return web.Response(body=document.body, headers=headers)
 
 
-async def finish(request: web.Request, answer: web.Response) -> None:
+async def finish(request: Incoming, answer: web.Response) -> None:
     """Encode the response in place. Leaves streams, plain text and documents that are already encoded unchanged."""
     if answer.content_type != representation.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
         return
@@ -174,7 +175,7 @@ async def finish(request: web.Request, answer: web.Response) -> None:
     await _compress(request, answer)
 
 
-async def _compress(request: web.Request, answer: web.Response) -> None:
+async def _compress(request: Incoming, answer: web.Response) -> None:
     body = answer.body
     if not isinstance(body, bytes) or len(body) < GZIP_BYTES:
         return
@@ -185,7 +186,7 @@ async def _compress(request: web.Request, answer: web.Response) -> None:
         answer.headers["Content-Encoding"] = "gzip"
 
 
-def takes_gzip(request: web.Request) -> bool:
+def takes_gzip(request: Incoming) -> bool:
     """Whether the client accepts gzip (RFC 9110, 12.5.3). Weights other than 0 do not matter: we offer only gzip."""
     accepted = request.headers.get("Accept-Encoding", "")
     offers = dict(offer.replace(" ", "").lower().partition(";q=")[::2] for offer in accepted.split(","))

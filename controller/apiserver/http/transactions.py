@@ -1,7 +1,7 @@
 """Several writes in one request, all or none of which take effect, also after a power cut.
 
 Kubernetes has no such request; this one is for the controller, which journals a command together with what it changes,
-and is served through its UNIX socket only.
+and is served to its process only.
 Each write needs the same rights, and is checked and logged, as if it was sent alone. One difference: a created object
 keeps its status, which needs the right to write that.
 """
@@ -22,6 +22,7 @@ from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Policy
 from controller.apiserver.access.identities import Identity
 from controller.apiserver.http import request_bodies, responses
+from controller.apiserver.incoming import Incoming
 from controller.apiserver.objects import request_options
 from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading
@@ -51,7 +52,7 @@ class Transactions:
         self._written = written
         self._listed = listed
 
-    async def answer(self, request: web.Request, user: Identity) -> web.Response:
+    async def answer(self, request: Incoming, user: Identity) -> web.Response:
         """Run the writes; respond with the written objects, or with the Status of the first write that failed."""
         began, body = time.monotonic(), await request_bodies.body(request)
         writes = body.get("writes") if isinstance(body, dict) else None
@@ -81,7 +82,7 @@ class Transactions:
         ref = self._listed(attrs)
         return [Step(ref, self._reading.absence(ref, selector))]
 
-    def _step(self, request: web.Request, user: Identity, write: Any) -> tuple[Attributes, Step]:
+    def _step(self, request: Incoming, user: Identity, write: Any) -> tuple[Attributes, Step]:
         match write:
             case {"method": "POST" | "PATCH" as method, "path": str(path), "body": dict(body)}:
                 attrs = attributes.of_url(method, unquote(path), {})

@@ -1,0 +1,40 @@
+"""Requests as the filters and handlers see them: those of connections, and those of the process that serves the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from multidict import CIMultiDict, MultiDict
+
+
+class OwnRequest(dict[web.RequestKey[Any], Any]):
+    """A request of this process itself, without a connection; as a mapping it holds what the filters note about it."""
+
+    remote: str | None = None
+
+    def __init__(
+        self,
+        app: web.Application,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        content: bytes,
+    ) -> None:
+        super().__init__()
+        self.app = app
+        self.method = method
+        self.path = path
+        self.query = MultiDict(query)
+        self.headers = CIMultiDict(headers)
+        self.content = content
+
+    @property
+    def can_read_body(self) -> bool:
+        """Whether it has a body."""
+        return bool(self.content)
+
+
+Incoming = web.Request | OwnRequest
