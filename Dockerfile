@@ -5,8 +5,8 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS base
-RUN command -v ip nsenter >/dev/null \
-    || (apt-get update && apt-get install -y --no-install-recommends iproute2 util-linux && rm -rf /var/lib/apt/lists/*)
+RUN command -v nsenter >/dev/null \
+    || (apt-get update && apt-get install -y --no-install-recommends util-linux && rm -rf /var/lib/apt/lists/*)
 
 FROM base AS build
 # Wheels in a folder wheels/ of the context are preferred to the package index; scripts/wheels.sh fills one.

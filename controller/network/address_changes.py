@@ -1,11 +1,11 @@
-"""Changes of IPv4 addresses and default routes as requests to the kernel (rtnetlink(7)); see link_changes.py."""
+"""Changes of addresses and default routes as requests to the kernel (rtnetlink(7)); see link_changes.py."""
 
 from __future__ import annotations
 
 import socket
 import sys
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 
 from controller.network import rtnetlink_types as types
 from controller.network.link_changes import Change
@@ -28,6 +28,22 @@ class SetAddress(Change):
         broadcast = b""
         if self.address.network.prefixlen < _POINT_TO_POINT:
             broadcast = attribute(types.ADDRESS_BROADCAST, self.address.network.broadcast_address.packed)
+        return Message(types.NEW_ADDRESS, types.CREATE | types.REPLACE, _address(number, self.address) + broadcast)
+
+
+@dataclass(frozen=True)
+class RestoreAddress(Change):
+    """Add the address to the link, if it is not there, with the broadcast address that it had; None for none."""
+
+    address: IPv4Interface | IPv6Interface
+    broadcast: IPv4Address | None
+
+    def __str__(self) -> str:
+        detail = f" broadcast {self.broadcast}" if self.broadcast else ""
+        return f"address replace {self.address}{detail} dev {self.link}"
+
+    def request(self, number: int) -> Message:
+        broadcast = attribute(types.ADDRESS_BROADCAST, self.broadcast.packed) if self.broadcast else b""
         return Message(types.NEW_ADDRESS, types.CREATE | types.REPLACE, _address(number, self.address) + broadcast)
 
 
@@ -72,8 +88,9 @@ class DeleteDefaultRoute(Change):
         return Message(types.DELETE_ROUTE, 0, _route(0, types.NOWHERE, 0) + _hop(number, self.gateway))
 
 
-def _address(number: int, address: IPv4Interface) -> bytes:
-    header = types.ADDRESS_HEADER.pack(socket.AF_INET, address.network.prefixlen, 0, 0, number)
+def _address(number: int, address: IPv4Interface | IPv6Interface) -> bytes:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    header = types.ADDRESS_HEADER.pack(family, address.network.prefixlen, 0, 0, number)
     local = (attribute(kind, address.packed) for kind in (types.ADDRESS_LOCAL, types.ADDRESS_PREFIX))
     return header + b"".join(local)
 

@@ -1,4 +1,4 @@
-"""Runs system programs (ip, mount, umount) with a timeout and reports their errors in one sentence."""
+"""Runs system programs (mount, umount) with a timeout and reports their errors in one sentence."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ _SECONDS = 10
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-async def run(arguments: Sequence[str], text: str = "") -> str:
-    """Return the program's output; ``text`` is its input.
+async def run(arguments: Sequence[str]) -> None:
+    """Run the program.
 
     Raises errors.Retry(STEP_FAILED) with the program's error output when it fails.
     """
     try:
         process = await asyncio.create_subprocess_exec(
             *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            # A fixed path: the PATH of many users and services lacks the sbin folders, where ip is.
+            # A fixed path: the PATH of many users and services lacks the sbin folders.
             env={"PATH": _SYSTEM_PATH},
         )
     except FileNotFoundError as error:
-        message = f"{error.filename} is not installed on this host: install iproute2 and mount"
+        message = f"{error.filename} is not installed on this host: install mount"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
     name = arguments[0]
-    output, complaint = await _finished(process, text, name)
+    complaint = await _finished(process, name)
     if process.returncode:
         raise errors.Retry(reasons.STEP_FAILED, f"{name} failed: {_one_line(complaint)}")
-    return output.decode()
 
 
-async def _finished(process: asyncio.subprocess.Process, text: str, name: str) -> tuple[bytes, bytes]:
-    """Return stdout and stderr; the program is killed on timeout and when the caller is cancelled."""
+async def _finished(process: asyncio.subprocess.Process, name: str) -> bytes:
+    """Return its error output; the program is killed on timeout and when the caller is cancelled."""
     try:
         async with asyncio.timeout(_SECONDS):
-            return await process.communicate(text.encode())
+            _, complaint = await process.communicate()
+            return complaint
     except TimeoutError as error:
         raise errors.Retry(reasons.STEP_FAILED, f"{name} did not finish within {_SECONDS} s") from error
     finally:

@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address, ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from controller import errors, files
 from controller.api import reasons
 from controller.boottime import BOOT_ID
 from controller.container_root import Process
-from controller.network import commands, interfaces, link_plan
+from controller.network import commands, host_links, interfaces, link_plan
+from controller.network.address_changes import RestoreAddress
 from controller.network.interfaces import HostInterface
-from controller.network.link_changes import Rename, SetState
+from controller.network.link_changes import Change, Rename, SetMtu, SetState
 from controller.network.netns import Namespace
 from controller.network.snapshot import Link
 
@@ -208,33 +210,27 @@ async def _read_configuration(name: str, owner: tuple[str, str]) -> Passthrough:
     """Read the interface's configuration on the host."""
     if not interfaces.index(name):
         raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {name} now: plug it in")
-    (entry,) = json.loads(await commands.run(["ip", "-json", "address", "show", "dev", name]))
-    # The kernel creates the IPv6 address of link scope itself when the interface comes up.
-    given = [info for info in entry.get("addr_info", ()) if info.get("scope") != "link"]
+    found = await host_links.configuration(name)
     return Passthrough(
         name=name,
         owner=owner,
-        mac_address=entry["address"].lower(),
+        mac_address=found.mac_address,
         kind=await asyncio.to_thread(interfaces.kind_of, name),
-        up="UP" in entry["flags"],
-        mtu=int(entry["mtu"]),
-        addresses=tuple((f"{info['local']}/{info['prefixlen']}", info.get("broadcast", "")) for info in given),
+        up=found.up,
+        mtu=found.mtu,
+        addresses=found.addresses,
         boot=(await asyncio.to_thread(BOOT_ID.read_text)).strip(),
     )
 
 
 async def _restore(passthrough: Passthrough) -> bool:
     """Restore the interface's configuration; return whether the interface still existed."""
-    lines = [
-        f"link set dev {passthrough.name} mtu {passthrough.mtu}",
-        f"link set dev {passthrough.name} {'up' if passthrough.up else 'down'}",
-    ]
+    name = passthrough.name
+    changes: list[Change] = [SetMtu(name, passthrough.mtu), SetState(name, up=passthrough.up)]
     for address, broadcast in passthrough.addresses:
-        detail = f" broadcast {broadcast}" if broadcast else ""
-        # Not "add", which would fail for the addresses that an interrupted return has set already.
-        lines.append(f"address replace {address}{detail} dev {passthrough.name}")
+        changes.append(RestoreAddress(name, ip_interface(address), IPv4Address(broadcast) if broadcast else None))
     try:
-        await commands.run(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
+        await host_links.apply(changes)
     except errors.Retry:
         if interfaces.index(passthrough.name):
             raise

@@ -70,6 +70,34 @@ class SetState(Change):
 
 
 @dataclass(frozen=True)
+class SetMtu(Change):
+    """Set the largest size of a packet in bytes."""
+
+    mtu: int
+
+    def __str__(self) -> str:
+        return f"link set dev {self.link} mtu {self.mtu}"
+
+    def request(self, number: int) -> Message:
+        return Message(types.SET_LINK, 0, _link(number) + attribute(types.LINK_MTU, _number(self.mtu)))
+
+
+@dataclass(frozen=True)
+class Introduce(Change):
+    """Give the link its name and its alias and bring it up."""
+
+    name: str
+    alias: str
+
+    def __str__(self) -> str:
+        return f"link set dev {self.link} name {self.name} alias {self.alias} up"
+
+    def request(self, number: int) -> Message:
+        header = types.LINK_HEADER.pack(0, 0, number, types.LINK_UP, types.LINK_UP)
+        return Message(types.SET_LINK, 0, header + _name(self.name) + attribute(types.LINK_ALIAS, self.alias.encode()))
+
+
+@dataclass(frozen=True)
 class AddAltname(Change):
     """Give the link an alternative name (ip-link(8))."""
 
@@ -139,6 +167,26 @@ class AddMacvlan(Change):
             attribute(types.LINK_LOWER, _number(number)),
             attribute(types.LINK_MAC, addresses.mac_bytes(self.mac_address)),
             nested(types.LINK_INFO, attribute(types.INFO_KIND, b"macvlan"), nested(types.INFO_DATA, mode)),
+        )
+        return Message(types.NEW_LINK, types.CREATE | types.EXCLUDE, _link(0) + b"".join(parts))
+
+
+@dataclass(frozen=True)
+class AddVlan(Change):
+    """Create a link for the VLAN with this id on this one."""
+
+    name: str
+    vlan: int
+
+    def __str__(self) -> str:
+        return f"link add name {self.name} link {self.link} type vlan id {self.vlan}"
+
+    def request(self, number: int) -> Message:
+        data = nested(types.INFO_DATA, attribute(types.VLAN_ID, self.vlan.to_bytes(2, sys.byteorder)))
+        parts = (
+            _name(self.name),
+            attribute(types.LINK_LOWER, _number(number)),
+            nested(types.LINK_INFO, attribute(types.INFO_KIND, b"vlan"), data),
         )
         return Message(types.NEW_LINK, types.CREATE | types.EXCLUDE, _link(0) + b"".join(parts))
 

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from controller import errors
 from controller.api import reasons
-from controller.network import commands, interfaces
+from controller.network import host_links, interfaces
+from controller.network.link_changes import AddVlan, Change, Delete, Introduce
 
 log = logging.getLogger(__name__)
 
 _VLAN_NAME = re.compile(r"(?P<lower>[^/\s]+)\.(?P<number>[1-9][0-9]{0,3})")
 _LAST_VLAN = 4094  # IEEE 802.1Q: 4095 is reserved
-# What ip prints when the kernel lacks 8021q: trying again would not load the module.
+# What the kernel says when it lacks 8021q: trying again would not load the module.
 _NO_VLANS = re.compile("unknown device type|not supported", re.IGNORECASE)
 
 
@@ -33,9 +34,9 @@ class Vlan(NamedTuple):
     lower: str
     number: int
 
-    def link_type(self) -> str:
-        """Return the link type arguments for ``ip link add``."""
-        return f"vlan id {self.number}"
+    def creation(self, name: str) -> Change:
+        """Return the change that creates its link under a name."""
+        return AddVlan(self.lower, name, self.number)
 
 
 def vlan(name: str) -> Vlan | None:
@@ -53,20 +54,20 @@ def with_lower_interfaces(names: Iterable[str]) -> set[str]:
 
 
 class Parents:
-    """``install_id`` marks our interfaces, ``link_type`` returns their type, and ``is_internal`` detects the bridges of
+    """``install_id`` marks our interfaces, ``creation`` creates one, and ``is_internal`` detects the bridges of
     internal networks, which are not LANs. A lock serialises all changes.
     """
 
     def __init__(
         self,
         install_id: str,
-        link_type: Callable[[Vlan], str] = Vlan.link_type,
+        creation: Callable[[Vlan, str], Change] = Vlan.creation,
         is_internal: Callable[[str], bool] = lambda _: False,
         sys_class_net: Path = Path("/sys/class/net"),
     ) -> None:
         self._mark = f"edge-controller {install_id}"
         self._temporary_prefix = f"edge{_hash(install_id)}"
-        self._link_type = link_type
+        self._creation = creation
         self._is_internal = is_internal
         self._sys_class_net = sys_class_net
         self._users: dict[Hashable, frozenset[str]] = {}
@@ -90,7 +91,7 @@ class Parents:
         """Create the missing VLANs among these interfaces.
 
         Raises errors.Stalled(VLAN_UNSUPPORTED), errors.Stalled(SPEC_IMPOSSIBLE) for an internal network, or
-        errors.Retry(STEP_FAILED) with the error output of ``ip``.
+        errors.Retry(STEP_FAILED) with the kernel's words.
         """
         asked = list(dict.fromkeys(names))
         await asyncio.to_thread(self._require_lans, asked)
@@ -106,7 +107,7 @@ class Parents:
             needed = set(used).union(*self._users.values())
             unused = [name for name in await self.ours() if name not in needed]
             for name in unused:
-                await commands.run(["ip", "link", "delete", "dev", name])
+                await host_links.apply([Delete(name)])
                 log.info("Removed the VLAN interface %s", name)
             return unused
 
@@ -127,10 +128,9 @@ class Parents:
     async def _make(self, name: str, wanted: Vlan) -> None:
         temporary = f"{self._temporary_prefix}{_hash(name)}"
         if interfaces.index(temporary):  # left by a crash, and the kernel allows one link for each VLAN id
-            await commands.run(["ip", "link", "delete", "dev", temporary])
-        kind = self._link_type(wanted).split()
+            await host_links.apply([Delete(temporary)])
         try:
-            await commands.run(["ip", "link", "add", "link", wanted.lower, "name", temporary, "type", *kind])
+            await host_links.apply([self._creation(wanted, temporary)])
         except errors.Retry as error:
             if not _NO_VLANS.search(str(error)):
                 raise
@@ -139,7 +139,7 @@ class Parents:
             )
             raise errors.Stalled(reasons.VLAN_UNSUPPORTED, message) from error
         # In one request to the kernel: without the mark nobody would ever remove it, and nobody else sets it up.
-        await commands.run(["ip", "link", "set", "dev", temporary, "name", name, "alias", self._mark, "up"])
+        await host_links.apply([Introduce(temporary, name, self._mark)])
         log.info("Created the VLAN interface %s", name)
 
     def _marked(self) -> list[str]:

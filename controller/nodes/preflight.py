@@ -27,7 +27,7 @@ Level = Literal["OK", "WARN", "FAIL"]
 CERTIFICATE_NOTICE = timedelta(days=30)
 DISK_NOTICE = 2 << 30  # bytes free
 DISK_LEAST = 200 << 20
-PROGRAMS = {"ip": "iproute2", "mount": "mount"}
+PROGRAMS = {"mount": "mount", "umount": "mount"}
 # capability.h: bit numbers
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from controller import errors
 from controller.api import reasons
-from controller.network import commands, interfaces, parents
+from controller.network import host_links, interfaces, parents
+from controller.network.link_changes import AddMacvlan, Change
 from controller.network.parents import Parents, Vlan
 from tests.support.command import run
 from tests.support.lan import Lan
@@ -26,10 +27,15 @@ def lan(docker_machine: None) -> Iterator[Lan]:
         yield made
 
 
+def macvlan(wanted: Vlan, name: str) -> Change:
+    """Creates the link that stands in for a VLAN."""
+    return AddMacvlan(wanted.lower, name, "02:00:00:00:00:10")
+
+
 @pytest.fixture
 def own_parents() -> Parents:
     """The parents of the test's own installation."""
-    return Parents(uuid.uuid4().hex[:8], lambda _: "macvlan mode bridge")
+    return Parents(uuid.uuid4().hex[:8], macvlan)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +80,7 @@ async def test_a_vlan_is_created_once_and_up_and_removed_when_unused(own_parents
 
 
 async def test_a_foreign_interface_is_used_but_never_removed(own_parents: Parents, lan: Lan) -> None:
-    name, other = f"{lan.parent}.10", Parents("another", lambda _: "macvlan mode bridge")
+    name, other = f"{lan.parent}.10", Parents("another", macvlan)
     await other.provide([name])
 
     await own_parents.provide([name])
@@ -113,9 +119,9 @@ async def test_the_kernel_creates_the_vlan_or_the_error_names_the_remedy(lan: La
         assert "modprobe 8021q" in str(refused)
 
 
-async def test_other_failures_carry_the_output_of_ip(lan: Lan) -> None:
-    broken = Parents("broken", lambda _: "macvlan mode nonsense")
-    with pytest.raises(errors.Retry, match="ip failed"):
+async def test_other_failures_carry_the_kernels_words(lan: Lan) -> None:
+    broken = Parents("broken", lambda wanted, name: AddMacvlan(wanted.lower, name, "01:00:00:00:00:10"))
+    with pytest.raises(errors.Retry, match=r"network of the host: ip link add .*: Cannot assign requested address"):
         await broken.provide([f"{lan.parent}.10"])
 
 
@@ -128,18 +134,18 @@ def test_unmarked_interfaces_are_not_ours(own_parents: Parents, tmp_path: Path) 
 
 @pytest.fixture
 async def interrupted(own_parents: Parents, lan: Lan, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a VLAN whose creation a crash interrupted after its first command."""
-    name, run_command, done = f"{lan.parent}.10", commands.run, 0
+    """The name of a VLAN whose creation a crash interrupted after its first change."""
+    name, apply, done = f"{lan.parent}.10", host_links.apply, 0
 
-    async def crashing(arguments: list[str]) -> str:
+    async def crashing(changes: Sequence[Change]) -> None:
         nonlocal done
         done += 1
         if done > 1:
             raise asyncio.CancelledError
-        return await run_command(arguments)
+        await apply(changes)
 
     with monkeypatch.context() as patched:
-        patched.setattr(commands, "run", crashing)
+        patched.setattr(host_links, "apply", crashing)
         with pytest.raises(asyncio.CancelledError):
             await own_parents.provide([name])
     return name

@@ -1,6 +1,6 @@
 """A base for the controller's image from this machine's files, because tests have no registry.
 
-It contains what the Dockerfile needs: Debian's Python 3.11 with its library, pip, iproute2, nsenter, a shell.
+It contains what the Dockerfile needs: Debian's Python 3.11 with its library, pip, nsenter, a shell.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.image_files import Entry
 
 REFERENCE = "localhost/edge-base:1"
 _WITHOUT = {"__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3", "ensurepip", "turtledemo", "pydoc_data"}
-_PROGRAMS = ("ip", "nsenter")
+_PROGRAMS = ("nsenter",)
 # Wheels include their libraries, except those that every system has (PEP 600).
 _LIBRARIES = (
     *("libgcc_s.so.1", "libstdc++.so.6", "libpthread.so.0", "librt.so.1", "libdl.so.2", "libm.so.6", "libutil.so.1"),
@@ -63,7 +63,7 @@ def _tools() -> Iterator[Path]:
     for name in _PROGRAMS:
         found = shutil.which(name, path=SYSTEM_PATH)
         if not found:
-            raise image_files.ImageFailed(f"the base image needs {name}: apt-get install iproute2 util-linux")
+            raise image_files.ImageFailed(f"the base image needs {name}: apt-get install util-linux")
         yield Path(found).resolve()
 
 

@@ -9,6 +9,7 @@ from controller.api import reasons
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.parts import HostServices
+from controller.network.link_changes import AddMacvlan
 from controller.network.parents import Parents
 from tests.backends.conftest import INTERNAL_POOL, BackendHarness, interface
 from tests.backends.inside import in_order, pid_of
@@ -104,7 +105,7 @@ async def test_a_vlan_is_created_for_a_runtime_recovers_with_its_nic_and_is_remo
     engine: Engine, host: HostServices, install_id: str, runtime_image: str, lan: Lan
 ) -> None:
     # Not every kernel has VLANs: a macvlan of that name stands in for one.
-    parents = Parents(install_id, lambda _: "macvlan mode bridge")
+    parents = Parents(install_id, lambda wanted, name: AddMacvlan(wanted.lower, name, "02:00:00:00:00:10"))
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, parents=parents)
     harness, name = BackendHarness(backend, install_id, runtime_image), f"{lan.parent}.10"
     desired = interface(lan, 10) | {"parentInterface": name, "subnet": str(lan.subnet), "gateway": lan.gateway}
