@@ -13,6 +13,7 @@ from controller import errors
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.leader_election import Election, Timing
+from tests.support.edge_host import eventually
 from tests.support.embedded_api import NAMESPACE, EmbeddedApi
 
 QUICK = Timing(duration=2.0, deadline=1.0, every=0.1)
@@ -147,13 +148,14 @@ async def test_a_leader_that_took_over_survives_a_failed_renewal(api: ApiClient)
 async def renewed(api: ApiClient) -> None:
     """Wait until the Lease is renewed."""
 
-    async def renewal() -> Any:
-        return (await api.get(core_kinds.LEASES, "test", NAMESPACE))["spec"]["renewTime"]
+    async def renewal() -> str:
+        return str((await api.get(core_kinds.LEASES, "test", NAMESPACE))["spec"]["renewTime"])
+
+    async def changed() -> bool:
+        return await renewal() != before
 
     before = await renewal()
-    async with asyncio.timeout(30):
-        while await renewal() == before:  # noqa: ASYNC110 - the API has an event for watches only
-            await asyncio.sleep(0.05)
+    await eventually(changed, "the Lease is renewed", every=0.05)
 
 
 async def test_a_lease_is_released_although_a_cancelled_renewal_was_stored(api: ApiClient) -> None:
@@ -192,14 +194,12 @@ async def test_a_deleted_lease_is_created_again(api: ApiClient) -> None:
     await second.stop()
     await api.delete(core_kinds.LEASES, "test", NAMESPACE)
 
-    async def held() -> None:
-        while True:
-            with contextlib.suppress(errors.NotFoundError):
-                assert await holder(api) == "first"
-                return
-            await asyncio.sleep(0.05)
+    async def held() -> str:
+        with contextlib.suppress(errors.NotFoundError):
+            return await holder(api)
+        return ""
 
-    await asyncio.wait_for(held(), 30)
+    assert await eventually(held, "the Lease is created again", every=0.05) == "first"
     assert leading == ["first"]
     await first.stop()
 
