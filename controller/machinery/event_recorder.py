@@ -1,7 +1,8 @@
 """Records Kubernetes Events (API reference: core/v1 Event); repeated ones are counted.
 
 Recording never blocks and never raises: events are for people, and no reconcile pass depends on them. The queue is
-bounded; the number of dropped events is logged when the queue is empty again.
+bounded, and when it is full, warnings take the place of normal events; the number of dropped events is logged when it
+is empty again.
 """
 
 from __future__ import annotations
@@ -99,10 +100,18 @@ class EventRecorder:
         """Queue an event."""
         if len(self._waiting) >= QUEUE_LIMIT:
             self._dropped += 1
-            return
+            if kind == "Normal" or not self._drop_normal():
+                return
         self._waiting.append((EventKey(subject, kind, reason, message[:MESSAGE_LIMIT]), self._clock()))
         self._idle.clear()
         self.controller.trigger()
+
+    def _drop_normal(self) -> bool:
+        """Drop the oldest normal event; return whether there was one."""
+        found = next((index for index, (key, _) in enumerate(self._waiting) if key.type == "Normal"), None)
+        if found is not None:
+            del self._waiting[found]
+        return found is not None
 
     async def flush(self) -> None:
         """Post all events recorded so far without delay, and wait until they are posted or have failed."""

@@ -143,6 +143,22 @@ async def test_more_events_than_fit_are_dropped_and_counted(api: DirectApi, capl
     assert [record.message for record in caplog.records] == ["Dropped 10 events: the queue was full"]
 
 
+async def test_warnings_take_the_place_of_the_oldest_normal_events(api: DirectApi) -> None:
+    idle = EventRecorder(api, "node-1", Clock())
+    idle.record(PLC, "Warning", "Failed", "first")
+    for number in range(event_recorder.QUEUE_LIMIT - 1):
+        idle.record(PLC, "Normal", "Started", str(number))
+    for number in range(event_recorder.QUEUE_LIMIT):
+        idle.record(PLC, "Warning", "Failed", str(number))
+    task = asyncio.create_task(idle.controller.run())
+    await idle.flush()
+    task.cancel()
+    last = event_recorder.QUEUE_LIMIT - 1
+    assert {(event["type"], event["message"]) for event in posted(api)} == {
+        ("Warning", message) for message in ("first", *map(str, range(last)))
+    }
+
+
 class Times:
     """An API that notes when each event is created."""
 
