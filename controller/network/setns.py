@@ -37,7 +37,7 @@ def inside(process: Process, work: Callable[[], T]) -> T:
     try:
         if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
             raise OSError(0, f"process {process.pid} is in the host's network")
-        return _begun(descriptor, lambda: None, lambda _: work()).result()
+        return _begun_with_own(descriptor, lambda: None, lambda _: work()).result()
     finally:
         os.close(descriptor)
 
@@ -49,7 +49,13 @@ async def run_inside(descriptor: int, outside: Callable[[], S], work: Callable[[
     and TimeoutError after ``seconds``, while the thread continues.
     """
     async with asyncio.timeout(seconds):
-        return await asyncio.wrap_future(_begun(descriptor, outside, work))
+        return await asyncio.wrap_future(_begun_with_own(descriptor, outside, work))
+
+
+async def run_opened(opened: Callable[[], int], outside: Callable[[], S], work: Callable[[S], T], seconds: float) -> T:
+    """Do the same in the namespace whose descriptor ``opened`` returns; the thread calls it first, and closes that."""
+    async with asyncio.timeout(seconds):
+        return await asyncio.wrap_future(_begun(opened, outside, work))
 
 
 def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> None:
@@ -60,23 +66,32 @@ def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> Non
     packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
 
 
-def _begun(descriptor: int, outside: Callable[[], S], work: Callable[[S], T]) -> Future[T]:
-    """Begin the work in a new thread, with a descriptor of its own: the caller may give up and close its one."""
+def _begun_with_own(descriptor: int, outside: Callable[[], S], work: Callable[[S], T]) -> Future[T]:
+    """Begin the work with a descriptor of its own: the caller may give up and close its one."""
+    own = os.dup(descriptor)
+    try:
+        return _begun(lambda: own, outside, work)
+    except OSError:
+        os.close(own)
+        raise
+
+
+def _begun(opened: Callable[[], int], outside: Callable[[], S], work: Callable[[S], T]) -> Future[T]:
+    """Begin the work in a new thread."""
     done: Future[T] = Future()
     done.set_running_or_notify_cancel()  # so that a caller that gives up cannot cancel what runs
-    own = os.dup(descriptor)
     try:
         # Not threading.Thread, whose start waits for the thread's first turn: on a busy host the event loop would stand
         # still for milliseconds.
-        _thread.start_new_thread(_fulfil, (done, own, outside, work))
+        _thread.start_new_thread(_fulfil, (done, opened, outside, work))
     except RuntimeError as error:
-        os.close(own)
         raise OSError(errno.EAGAIN, "no thread can be started") from error
     return done
 
 
-def _fulfil(done: Future[T], descriptor: int, outside: Callable[[], S], work: Callable[[S], T]) -> None:
+def _fulfil(done: Future[T], opened: Callable[[], int], outside: Callable[[], S], work: Callable[[S], T]) -> None:
     try:
+        descriptor = opened()
         try:
             brought = outside()
             _enter(descriptor)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controller import errors
+from controller import boottime, errors
 from controller.api import reasons
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
@@ -20,9 +20,13 @@ from controller.container_root import Process
 
 @dataclass(frozen=True)
 class Container:
-    """A container as the engine inspects it (API reference: ContainerInspect)."""
+    """A container as the engine inspects it (API reference: ContainerInspect).
+
+    ``started_seconds`` is the start of its first process in seconds since boot, from the kernel; None without one.
+    """
 
     document: dict[str, Any] = field(repr=False)
+    started_seconds: float | None = None
 
     @property
     def id(self) -> str:
@@ -143,12 +147,17 @@ class Containers:
         return "memory" in (await self._engine.info()).bounds
 
     async def _inspect(self, reference: str) -> Container | None:
-        document = await self._engine.find(lambda client: client.inspect_container(reference))
-        return Container(document) if document else None
+        return await self._engine.find(lambda client: _inspected(client.inspect_container(reference)))
 
     async def _of(self, identity: Identity, name: str) -> Container | None:
         found = await self.named(name)
         return found if found is not None and is_of(found, identity) else None
+
+
+def _inspected(document: dict[str, Any]) -> Container:
+    # In the engine's thread, as it reads a file of /proc.
+    pid = int(document["State"].get("Pid") or 0)
+    return Container(document, boottime.process_start(pid) if pid else None)
 
 
 def is_of(container: Container, identity: Identity) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from controller import boottime, names
+from controller import names
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
@@ -60,12 +60,12 @@ class ContainerObserver:
         )
 
     async def _observe(self, target: Target, container: Container | None) -> Observed:
-        observed = await self._described(container) if container else Observed()
+        observed = self._described(container) if container else Observed()
         for facet in self._facets:
             observed = await facet.observe(target, container, observed)
         return observed
 
-    async def _described(self, container: Container) -> Observed:
+    def _described(self, container: Container) -> Observed:
         """The fields that the engine reports."""
         state, provenance, last_exit = container.state, labels.provenance(container.labels), self._last_exit(container)
         return Observed(
@@ -76,7 +76,7 @@ class ContainerObserver:
             uid=container.labels.get(names.UID_LABEL, ""),
             started_at=_time(state.get("StartedAt")),
             # From the kernel: StartedAt is wall time, and the clock of an edge host may be set by decades.
-            started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
+            started_seconds=container.started_seconds,
             finished_at=_time(state.get("FinishedAt")),
             exit_code=last_exit.exit_code if last_exit else None,
             oom_killed=bool(last_exit and last_exit.out_of_memory),

@@ -51,12 +51,15 @@ class SerialPorts(Facet):
 
     async def observe(self, target: Target, container: Container | None, observed: Observed) -> Observed:
         """Add the state of each port; without a running container only what blocks access to its device."""
-        checked = self._check(target, container)
-        seen, former = await asyncio.to_thread(
-            lambda: ([_observe_port(container, one) for one in checked], self._removed_nodes(target, container))
+        checked, former = self._check(target, container), self._former_paths(target, container)
+        # Most runtimes have no port and never had one: a thread would find nothing.
+        if not checked and not former:
+            return observed
+        seen, removed = await asyncio.to_thread(
+            lambda: ([_observe_port(container, one) for one in checked], _removed_nodes(container, former))
         )
         self._held[target.identity] = _held(checked, seen)
-        return replace(observed, devices=(*seen, *former))
+        return replace(observed, devices=(*seen, *removed))
 
     async def attach(self, target: Target) -> None:
         """Place the nodes of plugged-in devices and remove all others. Raises errors.Retry(STEP_FAILED)."""
@@ -64,7 +67,7 @@ class SerialPorts(Facet):
         await asyncio.to_thread(self._attach, target, container, self._check(target, container))
 
     def _attach(self, target: Target, container: Container, checked: Iterable[_Checked]) -> None:
-        for former in self._removed_nodes(target, container):
+        for former in _removed_nodes(container, self._former_paths(target, container)):
             nodes.remove(container.process, former.name)
         for port, device, blocker in checked:
             if device is None:
@@ -85,17 +88,15 @@ class SerialPorts(Facet):
         self._held[target.identity] = frozenset(device.device_id for device in free if device)
         return checked
 
-    def _removed_nodes(self, target: Target, container: Container | None) -> list[ObservedDevice]:
-        """Nodes in the container of ports that were removed from the spec; their names are paths."""
+    def _former_paths(self, target: Target, container: Container | None) -> list[str]:
+        """Where a running container may have nodes of ports that were removed from the spec."""
         if container is None or container.state["Status"] != "running":
             return []
         made_from = base.made_from(container.labels)
         known = {port.container_path for port in made_from.serial_ports} if made_from else set()
         # The label has the ports of the creation; ports that were added in place since are only known here.
         known |= self._placed.get(target.identity, set())
-        former = known - {port.container_path for port in target.spec.serial_ports}
-        found = [path for path in sorted(former) if nodes.find_node(container.process, path) is not None]
-        return [ObservedDevice(path, "", in_order=False, detail="it is no longer in the spec") for path in found]
+        return sorted(known - {port.container_path for port in target.spec.serial_ports})
 
     def _blocker(
         self, target: Target, container: Container | None, port: runtimes.SerialPort, device: SerialDevice | None
@@ -112,6 +113,12 @@ class SerialPorts(Facet):
         if container and not cgroup_rules.allow(rules, device):
             return reasons.DEVICES_UNSUPPORTED, _NEW_CONTAINER.format(device.path if device else port.device_id)
         return None
+
+
+def _removed_nodes(container: Container | None, former: Iterable[str]) -> list[ObservedDevice]:
+    """The nodes that exist at these paths; their names are paths."""
+    found = [path for path in former if container and nodes.find_node(container.process, path) is not None]
+    return [ObservedDevice(path, "", in_order=False, detail="it is no longer in the spec") for path in found]
 
 
 def _observe_port(container: Container | None, checked: _Checked) -> ObservedDevice:

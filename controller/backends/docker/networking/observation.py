@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 from controller import errors
 from controller.api import reasons
@@ -17,13 +19,21 @@ from controller.backends.docker.networking.attachments import Attachments, uses_
 from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.backends.docker.parts import Parts
 from controller.backends.observation import Observed, ObservedInterface, ObservedNetwork
-from controller.network import interfaces, link_plan, resolver
-from controller.network.desired_interface import DesiredInterface
+from controller.network import interfaces, link_plan, netns, resolver
+from controller.network.desired_interface import DesiredInterface, name_servers
 from controller.network.interfaces import ABSENT, LinkState
-from controller.network.netns import Namespace
 from controller.network.snapshot import Snapshot
 
 _WIFI = "{} is Wi-Fi, and access points drop frames from other MAC addresses: set a wired parentInterface"
+
+
+class _Reading(NamedTuple):
+    """What the kernel says: kind and state of each parent, and the container's name servers and links if it runs."""
+
+    kinds: Mapping[str, str]
+    states: Mapping[str, LinkState]
+    servers: tuple[str, ...]
+    snapshot: Snapshot | None = None
 
 
 class NetworkFacet(Facet):
@@ -42,15 +52,15 @@ class NetworkFacet(Facet):
         self._parents.note(target.identity, (desired.parent_interface for desired in target.spec.interfaces))
         if container is None:
             desired_interfaces = create_body.desired_interfaces(target, {})
-            network = ObservedNetwork()
         else:
             desired_interfaces = self._attachments.desired_interfaces(target, container)
-            network = await self._attached(target, container, desired_interfaces)
+        found = await self._read(container, desired_interfaces)
+        network = _network(target, container, desired_interfaces, found) if container else ObservedNetwork()
         missing_parents = self._parents.unavailable(desired.parent for desired in desired_interfaces)
         should_run = bool(container and container.running) or target.spec.desired_state == "Running"
-        blockers = await self._start_blockers(target, desired_interfaces, should_run=should_run)
+        blockers = self._start_blockers(target, desired_interfaces, found.kinds, should_run=should_run)
         self._address_registry.note(target.identity, network.interfaces)
-        seen = tuple(self._address_registry.with_conflict(found) for found in network.interfaces)
+        seen = tuple(self._address_registry.with_conflict(each) for each in network.interfaces)
         contested = [(found.awaits, found.detail) for found in seen if found.awaits == reasons.ADDRESS_CONFLICT]
         return replace(
             observed,
@@ -64,45 +74,61 @@ class NetworkFacet(Facet):
         self._address_registry.forget(identity)
         self._parents.note(identity, ())
 
-    async def _attached(
-        self, target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface]
-    ) -> ObservedNetwork:
-        internal = labels.internal_network_name(target.identity)
-        return ObservedNetwork(
-            interfaces=await self._interfaces(container, desired_interfaces),
-            internal_ip=container.address_on(internal),
-            internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
+    async def _read(self, container: Container | None, desired_interfaces: Sequence[DesiredInterface]) -> _Reading:
+        """Everything that is read from the kernel, in one thread."""
+        read = partial(self._read_host, container, desired_interfaces)
+        if container is None or container.state["Status"] != "running":
+            return await asyncio.to_thread(read)
+        try:
+            on_host, snapshot = await netns.read(container.process, read)
+        except errors.Retry:
+            # It exited between two queries; its event triggers the next observation.
+            return await asyncio.to_thread(read)
+        return on_host._replace(snapshot=snapshot)
+
+    def _read_host(self, container: Container | None, desired_interfaces: Sequence[DesiredInterface]) -> _Reading:
+        parents = {desired.parent for desired in desired_interfaces}
+        return _Reading(
+            kinds={name: self._interface_kind(name) for name in parents},
+            states={name: interfaces.state(name) for name in parents},
+            servers=resolver.name_servers(container.process) if container and name_servers(desired_interfaces) else (),
         )
 
-    async def _start_blockers(
-        self, target: Target, desired_interfaces: Sequence[DesiredInterface], *, should_run: bool
+    def _start_blockers(
+        self,
+        target: Target,
+        desired_interfaces: Sequence[DesiredInterface],
+        kinds: Mapping[str, str],
+        *,
+        should_run: bool,
     ) -> list[tuple[str, str]]:
         """The reasons not to start it now."""
         self._address_registry.claim(target.identity, desired_interfaces if should_run else ())
         claimed = self._address_registry.claimed(target.identity, desired_interfaces) if should_run else None
         parents = dict.fromkeys(desired.parent for desired in desired_interfaces)
-        kinds = await asyncio.to_thread(lambda: {name: self._interface_kind(name) for name in parents})
-        wifi = [(reasons.WIFI_PARENT, _WIFI.format(name)) for name, kind in kinds.items() if kind == "wifi"]
+        wifi = [(reasons.WIFI_PARENT, _WIFI.format(name)) for name in parents if kinds[name] == "wifi"]
         return [*wifi, *([claimed] if claimed else [])]
 
-    async def _interfaces(
-        self, container: Container, desired_interfaces: Sequence[DesiredInterface]
-    ) -> tuple[ObservedInterface, ...]:
-        if container.state["Status"] != "running":
-            return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
-        try:
-            async with Namespace(container.process) as namespace:
-                snapshot = await namespace.snapshot()
-        except errors.Retry:
-            # It exited between two queries; its event triggers the next observation.
-            return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
-        parents = {desired.parent for desired in desired_interfaces}
-        servers, states = await asyncio.to_thread(
-            lambda: (resolver.name_servers(container.process), {name: interfaces.state(name) for name in parents})
-        )
-        wrong_servers = uses_other_servers(container, desired_interfaces, servers)
-        seen = _running_interfaces(desired_interfaces, container, snapshot, wrong_servers=wrong_servers)
-        return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
+
+def _network(
+    target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface], found: _Reading
+) -> ObservedNetwork:
+    internal = labels.internal_network_name(target.identity)
+    return ObservedNetwork(
+        interfaces=_interfaces(container, desired_interfaces, found),
+        internal_ip=container.address_on(internal),
+        internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
+    )
+
+
+def _interfaces(
+    container: Container, desired_interfaces: Sequence[DesiredInterface], found: _Reading
+) -> tuple[ObservedInterface, ...]:
+    if found.snapshot is None:
+        return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
+    wrong_servers = uses_other_servers(container, desired_interfaces, found.servers)
+    seen = _running_interfaces(desired_interfaces, container, found.snapshot, wrong_servers=wrong_servers)
+    return tuple(_with_parent(each, found.states.get(each.parent_interface, ABSENT)) for each in seen)
 
 
 def _running_interfaces(
