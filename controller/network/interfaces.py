@@ -6,6 +6,7 @@ thread.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ import psutil
 # DEVTYPE in sysfs' uevent, for the kinds that have one. A bond is listed in place of its ports.
 _KINDS = {"vlan": "vlan", "wlan": "wifi", "bond": "bond", "bridge": "bridge", "macvlan": "macvlan"}
 _PARENT_KINDS = frozenset({"physical", "vlan", "wifi", "bond"})
+_FILE_BYTES = 4096  # sysfs(5): at most a page
 _IFF_UP, _IFF_LOOPBACK = 0x1, 0x8  # linux/if.h
 _RTF_UP, _RTF_GATEWAY = 0x1, 0x2  # linux/route.h
 
@@ -144,7 +146,7 @@ def kind_of(name: str, sys_class_net: Path = Path("/sys/class/net")) -> str:
 
 def lower(name: str, sys_class_net: Path = Path("/sys/class/net")) -> list[str]:
     """Return the names of the interfaces below, for example the NIC of a VLAN."""
-    return sorted(found.name.removeprefix("lower_") for found in (sys_class_net / name).glob("lower_*"))
+    return _neighbours(sys_class_net / name, "lower_")
 
 
 def may_be_parent(kind: str) -> bool:
@@ -201,7 +203,7 @@ def _describe(path: Path, addresses: list[IPv4Interface], gateway: str) -> HostI
     """Describe the interface of one directory of /sys/class/net; None if it is never listed or gone by now."""
     try:
         flags = _flags(path)
-        mac_address = (path / "address").read_text().strip()
+        mac_address = _text(path / "address").strip()
         kind = _kind(path)
     except OSError:
         # Gone, or no interface at all: the bonding driver puts the file bonding_masters there.
@@ -218,13 +220,13 @@ def _describe(path: Path, addresses: list[IPv4Interface], gateway: str) -> HostI
         gateway=gateway,
         carrier=_carrier(path),
         speed=_speed(path),
-        used_by=tuple(sorted(upper.name.removeprefix("upper_") for upper in path.glob("upper_*"))),
+        used_by=tuple(_neighbours(path, "upper_")),
     )
 
 
 def _carrier(path: Path) -> bool:
     try:
-        return (path / "carrier").read_text().strip() == "1"
+        return _text(path / "carrier").strip() == "1"
     except OSError:  # EINVAL while it is down
         return False
 
@@ -232,14 +234,14 @@ def _carrier(path: Path) -> bool:
 def _speed(path: Path) -> int | None:
     """Return Mbit/s; None when the driver reports none, or -1 for unknown."""
     try:
-        speed = int((path / "speed").read_text())
+        speed = int(_text(path / "speed"))
     except (OSError, ValueError):
         return None
     return speed if speed > 0 else None
 
 
 def _kind(path: Path) -> str:
-    uevent = dict(line.split("=", 1) for line in (path / "uevent").read_text().splitlines() if "=" in line)
+    uevent = dict(line.split("=", 1) for line in _text(path / "uevent").splitlines() if "=" in line)
     if kind := _KINDS.get(uevent.get("DEVTYPE", "")):
         return kind
     # Before the check for a device, which a Wi-Fi NIC has as well.
@@ -252,15 +254,33 @@ def _kind(path: Path) -> str:
 
 def _is_child(path: Path) -> bool:
     """Return whether it sends through a lower interface: macvlan and ipvlan, for which sysfs has no kind."""
-    sends_itself = (path / "iflink").read_text() == (path / "ifindex").read_text()
-    return any(path.glob("lower_*")) and not sends_itself
+    sends_itself = _text(path / "iflink") == _text(path / "ifindex")
+    return bool(not sends_itself and _neighbours(path, "lower_"))
 
 
 def _flags(path: Path) -> int:
     try:
-        return int((path / "flags").read_text(), 16)
+        return int(_text(path / "flags"), 16)
     except FileNotFoundError:  # gone since it was listed
         return 0
+
+
+def _neighbours(path: Path, prefix: str) -> list[str]:
+    """Return the names of the interfaces above or below, which sysfs lists with this prefix; none when it is gone."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name.removeprefix(prefix) for entry in entries if entry.name.startswith(prefix))
+    except OSError:
+        return []
+
+
+def _text(path: Path) -> str:
+    """Return a file of sysfs; without the buffers of open(), which take most of the time. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _FILE_BYTES).decode()
+    finally:
+        os.close(descriptor)
 
 
 def _master(path: Path) -> str:
