@@ -6,7 +6,6 @@ For work by key see workqueue.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -63,11 +62,20 @@ class Controller:
             self._triggered.clear()  # before the run: it may already have passed what a trigger during it is about
             delay = await self._run_once()
             self._beat()
+            await self._wait(delay)
+
+    async def _wait(self, delay: float | None) -> None:
+        """Wait for the pause, and then for a trigger or the end of the delay."""
+        # A timer, not a timeout, which would cancel this task and raise: some loops run every second.
+        due = None if delay is None else asyncio.get_running_loop().call_later(delay, self.trigger)
+        try:
             # Also with a pause of 0: a run that triggers itself must let other tasks run.
-            await asyncio.sleep(self._pause)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if delay is None else max(0.0, delay - self._pause)):
-                    await self._triggered.wait()
+            if self._pause or self._triggered.is_set():
+                await asyncio.sleep(self._pause)
+            await self._triggered.wait()
+        finally:
+            if due is not None:
+                due.cancel()
 
     async def _run_once(self) -> float | None:
         """Reconcile once; return the seconds until the next run, None to wait for a trigger."""
