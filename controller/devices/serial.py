@@ -10,14 +10,19 @@ import asyncio
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from controller.workers import Workers
 
 _ONBOARD = re.compile(r"tty(S|AMA|mxc|O|THS|HS|sc|SC|AMP)[0-9]+")  # ports on the board
 _PLUGGED = re.compile(r"tty(USB|ACM|XRUSB|UL)[0-9]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9#+.:=@_/-]")  # characters that udev replaces in names
 _LIMIT = 64
+SCAN_SECONDS = 1.0
 _TEXT_LIMIT = 128
 
 
@@ -68,12 +73,14 @@ class SerialDevices:
     """Finds the serial devices below ``roots``. ``current`` are those of the last refresh.
 
     A refresh scans only if a folder or a known node has another time than before, and at the latest after ``rescan``
-    refreshes.
+    refreshes, of which there is one ``every`` so many seconds.
     """
 
-    def __init__(self, roots: Roots, rescan: int = 60) -> None:
+    def __init__(self, roots: Roots, rescan: int = 60, every: float = SCAN_SECONDS) -> None:
         self._roots = roots
         self._rescan = rescan
+        self._every = every
+        self._folders = (roots.dev, roots.dev / "serial/by-id", roots.dev / "serial/by-path")
         self.current: tuple[SerialDevice, ...] = ()
         self._times: tuple[int, ...] = ()
         self._unchanged = 0  # refreshes since the times changed or a scan was due
@@ -82,6 +89,24 @@ class SerialDevices:
         """Look in a thread; return whether something changed."""
         before, self.current = self.current, await asyncio.to_thread(self._look)
         return before != self.current
+
+    async def changed(self) -> None:
+        """Refresh periodically until something has changed.
+
+        In one thread: a timer and a hop to a thread each second would take as much CPU again as the refresh.
+        """
+        ended, thread = threading.Event(), Workers(1, "serial-devices")
+        try:
+            self.current = await thread.run(partial(self._until_changed, ended))
+        finally:
+            ended.set()
+            thread.close()
+
+    def _until_changed(self, ended: threading.Event) -> tuple[SerialDevice, ...]:
+        found = self.current
+        while found == self.current and not ended.wait(self._every):
+            found = self._look()
+        return found
 
     def _look(self) -> tuple[SerialDevice, ...]:
         return self.scan() if self._scan_due() else self.current
@@ -94,9 +119,8 @@ class SerialDevices:
         return self._unchanged <= 1
 
     def _read_times(self) -> tuple[int, ...]:
-        dev = self._roots.dev
-        nodes = [dev / device.path.removeprefix("/dev/") for device in self.current]
-        return tuple(map(_changed_at, (dev, dev / "serial/by-id", dev / "serial/by-path", *nodes)))
+        nodes = [self._roots.dev / device.path.removeprefix("/dev/") for device in self.current]
+        return tuple(map(_changed_at, (*self._folders, *nodes)))
 
     def scan(self) -> tuple[SerialDevice, ...]:
         """Return all devices sorted by path, at most 64."""

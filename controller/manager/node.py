@@ -116,7 +116,7 @@ class Node:
             "the engine's events": partial(sources.follow_engine, partial(self.tracker.watched, host.backend), contact),
             "the leases": partial(sources.follow_runtimes, host.leases.changes),
             "the address conflicts": partial(sources.follow_runtimes, host.guard.changes),
-            "the serial devices": sources.follow_devices(SERIAL_DEVICE, host.devices.refresh).run,
+            "the serial devices": sources.follow_devices(SERIAL_DEVICE, host.devices.changed).run,
             "the host's network changes": partial(sources.follow_network, changes.changes),
         }
         self.disks = Disks(installation.disk, disks.of_docker())

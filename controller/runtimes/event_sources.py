@@ -28,7 +28,6 @@ from controller.runtimes.scope import Scope
 
 log = logging.getLogger(__name__)
 
-SCAN_SECONDS = 1.0
 RESYNC_SECONDS = 60.0
 TIMEOUT_SECONDS = 60.0  # of one resync, half of it for the checks
 CHECKS_AT_ONCE = 8
@@ -95,17 +94,15 @@ class EventSources:
                 before = self._at_start | now
                 self._add(*(key for key, own in needed.items() if own & changed))
 
-    def follow_devices(self, kind: str, refresh: Callable[[], Awaitable[bool]]) -> Controller:
-        """Add the keys of all Runtimes that need devices of this kind after ``refresh``, a scan, has found a change.
+    def follow_devices(self, kind: str, changed: Callable[[], Awaitable[None]]) -> Controller:
+        """Add the keys of all Runtimes that need devices of this kind whenever ``changed`` returns."""
 
-        Polling needs no udev and also works in a container.
-        """
+        async def follow() -> float:
+            await changed()
+            self._add(*self._index.needing(kind))
+            return 0.0
 
-        async def scan() -> None:
-            if await refresh():
-                self._add(*self._index.needing(kind))
-
-        return Controller(f"find the {kind}s", scan, period=SCAN_SECONDS)
+        return Controller(f"find the {kind}s", follow)
 
     def _add(self, *keys: Key | None) -> None:
         for key in keys:

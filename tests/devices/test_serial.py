@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from controller.devices import serial
 from controller.devices.serial import Roots, SerialDevices
+from tests.support.edge_host import eventually
 from tests.support.serial_port import Host
 
 FTDI = "usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
@@ -79,6 +82,36 @@ async def test_plugging_and_unplugging_is_reported(host: Host) -> None:
     host.unplug("ttyUSB0")
     assert await devices.refresh()
     assert devices.current == ()
+
+
+async def test_a_change_is_awaited_in_one_thread_which_then_ends(host: Host) -> None:
+    devices = SerialDevices(host.roots, every=0.01)
+    changed = asyncio.create_task(devices.changed())
+    host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI)
+
+    await asyncio.wait_for(changed, 10)
+
+    assert [device.path for device in devices.current] == ["/dev/ttyUSB0"]
+    await eventually(_watched_by_nobody, "the thread ends")
+
+
+async def test_nobody_watches_the_devices_after_a_cancellation(host: Host) -> None:
+    changed = asyncio.create_task(SerialDevices(host.roots, every=300).changed())
+    await eventually(_watched, "the thread runs")
+
+    changed.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await changed
+    await eventually(_watched_by_nobody, "the thread ends")
+
+
+async def _watched() -> bool:
+    return any(thread.name.startswith("serial-devices") for thread in threading.enumerate())
+
+
+async def _watched_by_nobody() -> bool:
+    return not await _watched()
 
 
 async def test_another_mode_or_name_of_a_device_is_reported(host: Host) -> None:
