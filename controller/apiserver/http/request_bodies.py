@@ -64,6 +64,8 @@ async def decoded(request: Incoming, accepted: Collection[str] | None = None, li
 
 async def _content(request: Incoming, limit: int) -> bytes:
     if isinstance(request, OwnRequest):
+        if len(request.content) > limit:
+            raise web.HTTPRequestEntityTooLarge(limit, len(request.content))
         return request.content
     # aiohttp has one limit for the whole application, but reviews have a smaller one.
     return await request.clone(client_max_size=limit).read()

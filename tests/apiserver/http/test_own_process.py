@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.apiserver.http.request_bodies import MAX_BODY
 from controller.apiserver.server import ApiServer
 from controller.machinery import kinds, writes
 from controller.machinery.client import ApiClient
@@ -61,6 +62,11 @@ async def test_what_the_caller_changes_afterwards_changes_no_object(direct: ApiC
 async def test_a_body_that_is_not_json_is_refused(direct: ApiClient, reason: Any) -> None:
     with pytest.raises(errors.InvalidError, match="the object provided is unrecognized"):
         await direct.create(kinds.EVENTS, event("made", reason=reason))
+
+
+async def test_a_body_that_is_too_large_is_refused(direct: ApiClient) -> None:
+    with pytest.raises(errors.ApiError, match="Request entity too large"):
+        await direct.create(kinds.EVENTS, event("made", message="x" * MAX_BODY))
 
 
 async def test_the_path_is_decoded_as_in_a_url(api: ApiClient, direct: ApiClient) -> None:
