@@ -43,9 +43,10 @@ lint: setup ## run ruff, mypy, import contracts, shellcheck, and compare the gen
 bench: setup ## measure beside raw Docker and Kubernetes in the same run (needs root; ARGS=--help)
 	.venv/bin/python -m tests.bench $(ARGS)
 
-crds: setup ## generate crds/ from the models
+crds: setup ## generate crds/ and its copies from the models
 	.venv/bin/edge-controller crds --write crds
 	.venv/bin/edge-controller crds --write helm/edge-controller/files/crds
+	.venv/bin/python -m scripts.packaged_crds
 
 lock: setup ## pin the packages of the image, its build and its tests, from pyproject.toml
 	.venv/bin/pip install --quiet pip-tools

@@ -23,6 +23,7 @@ check "shellcheck" .venv/bin/shellcheck "${scripts[@]}"
 for folder in crds helm/edge-controller/files/crds; do
     check "generated CRDs in $folder" .venv/bin/edge-controller crds --check "$folder"
 done
+check "packaged CRDs" .venv/bin/python -m scripts.packaged_crds --check
 
 if ((${#failed[@]})); then
     printf 'lint: failed: %s\n' "$(IFS=,; printf '%s' "${failed[*]}")"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
 from controller import names
-from controller.api import claims, crds, kinds
+from controller.api import claims, kinds, packaged_crds
 from controller.disk import Disk
 from controller.machinery.endpoint import Endpoint
 from controller.settings import Settings
@@ -28,7 +28,7 @@ async def start(
         state.directory,
         settings.api_listen.host,
         settings.api_listen.port,
-        crds.manifests(),
+        await asyncio.to_thread(packaged_crds.manifests),
         settings.namespace,
         addresses=_addresses(settings) if settings.api_expose else tuple,
         database_options=DatabaseOptions(

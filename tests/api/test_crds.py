@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.api import crds
+from controller.api import crds, packaged_crds
 from controller.api.runtimes import RuntimeSpec
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,10 @@ NODES = [
 def test_the_crds_in_the_repository_match_the_models(folder: str) -> None:
     written = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / folder).glob("*.getedge.me.yaml")}
     assert written == MANIFESTS, "run `make crds`"
+
+
+def test_the_service_applies_what_the_models_say() -> None:
+    assert packaged_crds.manifests() == crds.manifests(), "run `make crds`"
 
 
 @pytest.mark.parametrize(("path", "node"), NODES)

@@ -38,10 +38,10 @@ class Embedded:
 
 async def _serve(folder: Path) -> None:
     # Like the service, after the preparation.
-    from controller.api import crds
+    from controller.api import packaged_crds
     from controller.apiserver.server import ApiServer
 
-    server = ApiServer(folder, "127.0.0.1", 0, crds.manifests(), "edge")
+    server = ApiServer(folder, "127.0.0.1", 0, packaged_crds.manifests(), "edge")
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, folder / KUBECONFIG)
     lean_imports.finish()
