@@ -195,6 +195,8 @@ class ApiServer:
         if self._listener is not None:
             await self._listener.close()
             self._listener = None
+        if self.own_process is not None:
+            await self.own_process.close()
         if self.socket is not None:
             await asyncio.to_thread(self.socket.unlink, missing_ok=True)
             self.socket = None

@@ -15,6 +15,8 @@ from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.incoming import OwnRequest
 
+REQUESTS_AT_ONCE = 32  # more wait: each holds its bodies in memory
+
 
 class OwnProcess:
     """Call it in the server's event loop. Watches need a connection."""
@@ -23,15 +25,30 @@ class OwnProcess:
         self._filter_chain = filter_chain
         self._app = app
         self._limits = limits
+        self._places = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._answering: set[asyncio.Task[web.Response]] = set()
 
     async def __call__(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], content: bytes
     ) -> tuple[int, bytes]:
         """The status and the body of the response. Raises ConnectionError once the server stops."""
-        if self._limits.stopping:
-            raise ConnectionError("the server has stopped")
-        # Nothing else in a read waits, so that many of them in turn would hold the loop.
-        await asyncio.sleep(0)
         request = OwnRequest(self._app, method, unquote(path), query, headers, content)
-        response = await self._filter_chain.answer_own(request)
+        await self._places.acquire()
+        if self._limits.stopping:
+            self._places.release()
+            raise ConnectionError("the server has stopped")
+        # A task also gives others their turn: nothing else in a read waits.
+        answering = asyncio.create_task(self._filter_chain.answer_own(request))
+        self._answering.add(answering)
+        answering.add_done_callback(self._leave)
+        # Shielded: like that of a connection, a write whose caller has gone must still get into the audit log.
+        response = await asyncio.shield(answering)
         return response.status, response.body if isinstance(response.body, bytes) else b""
+
+    async def close(self) -> None:
+        """Wait for the requests in progress; there are no new ones once the limits say that the server stops."""
+        await asyncio.gather(*self._answering, return_exceptions=True)
+
+    def _leave(self, answering: asyncio.Task[web.Response]) -> None:
+        self._answering.discard(answering)
+        self._places.release()

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import time
 import tracemalloc
+from asyncio import sslproto
 from pathlib import Path
 
 import aiohttp
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from controller import tls_buffers
 from controller.apiserver.access.pki import Pki
 from controller.apiserver.http.listener import MARK_AUTHENTICATED, Listener
 from controller.machinery import acceptor, connection_limits
@@ -92,7 +94,11 @@ async def test_the_oldest_unauthenticated_connection_is_closed_for_a_new_one(
     await made.close()
 
 
-async def test_a_connection_takes_little_memory(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+async def test_a_connection_takes_little_memory(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sslproto.SSLProtocol, "max_size", sslproto.SSLProtocol.max_size)
+    tls_buffers.shrink()  # as the service does (cli/run.py)
     made = Listener(answer)
     port = await made.open("127.0.0.1", 0, contexts[0])
     async with aiohttp.ClientSession() as http, http.get(f"https://127.0.0.1:{port}", ssl=contexts[1]):

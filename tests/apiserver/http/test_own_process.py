@@ -13,6 +13,7 @@ import pytest
 from controller import errors
 from controller.apiserver.http.request_bodies import MAX_BODY
 from controller.apiserver.server import ApiServer
+from controller.apiserver.storage.store import Change
 from controller.machinery import kinds, writes
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
@@ -92,6 +93,24 @@ async def test_a_write_is_in_the_audit_log(direct: ApiClient, caplog: pytest.Log
         "user": "controller", "verb": "create", "object": "edge/made", "code": 201, "peer": "local",
         "agent": "edge-controller",
     }  # fmt: skip
+
+
+async def test_a_write_whose_caller_is_cancelled_is_in_the_audit_log(
+    server: ApiServer, direct: ApiClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "edge.audit")
+    writing = asyncio.create_task(direct.create(kinds.EVENTS, event("made")))
+
+    def cancel(_: Change) -> None:
+        writing.cancel()  # the write is on disk, and its caller does not know yet
+
+    server._store.attach(cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert server.own_process is not None
+    await server.own_process.close()  # waits for the write
+    (line,) = caplog.records
+    assert vars(line)["object"] == "edge/made"
 
 
 async def test_others_get_their_turn_between_two_requests(direct: ApiClient) -> None:
