@@ -6,7 +6,9 @@ command must not be taken for an old one.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from controller.api.runtimecommands import Phase, RuntimeCommandSpec
@@ -33,7 +35,11 @@ class CommandIndex:
     """``commands`` are the objects that existed when the process started."""
 
     def __init__(self, commands: list[dict[str, Any]], now: float) -> None:
-        self._records = {record.name: record for record in (_record(command, now) for command in commands)}
+        self._records: dict[str, CommandRecord] = {}
+        # By digest key, as only commands with another key than the present one must be compared one by one.
+        self._by_key: defaultdict[str, dict[str, CommandRecord]] = defaultdict(dict)
+        for command in commands:
+            self.add(_record(command, now))
         # Continues where earlier processes ended, as superseded_by compares commands of several processes.
         self._sequence = max((record.spec.sequence for record in self._records.values()), default=0)
 
@@ -47,13 +53,15 @@ class CommandIndex:
 
     def add(self, record: CommandRecord) -> None:
         """Add a new command."""
-        self._records[record.name] = record
+        self._records[record.name] = self._by_key[record.spec.digest_key][record.name] = record
 
     def adopt(self, command: dict[str, Any], now: float) -> CommandRecord:
         """The record of an existing object; adds one if its creation had seemed to fail."""
         found = _record(command, now)
         # A known record keeps the time when it was first seen.
-        return self._records.setdefault(found.name, found)
+        if found.name not in self._records:
+            self.add(found)
+        return self._records[found.name]
 
     def answered(self, name: str, outcome: Phase) -> None:
         """Record a command's outcome."""
@@ -62,14 +70,16 @@ class CommandIndex:
 
     def forget(self, name: str) -> None:
         """Remove a deleted command."""
-        self._records.pop(name, None)
+        if record := self._records.pop(name, None):
+            del self._by_key[record.spec.digest_key][name]
 
     def earlier(self, command: Command, key: DigestKey) -> CommandRecord | None:
         """The record of an earlier delivery of the same command."""
         if record := self._records.get(command.name(key)):
             return record
         # The name differs if the command was recorded with another key, or by version 0.1 without one.
-        return next((record for record in self._records.values() if _is_same(record.spec, command, key)), None)
+        others = (records.values() for key_id, records in self._by_key.items() if key_id != key.id)
+        return next((record for record in chain.from_iterable(others) if _is_same(record.spec, command)), None)
 
     def superseded_by(self, sequence: int, device: str) -> str:
         """The topic of the latest change for a device after ``sequence``, or ""."""
@@ -93,14 +103,14 @@ class CommandIndex:
         return [*old, *(record.name for record in done[: max(0, len(rest) - limit)])]
 
 
-def _is_same(spec: RuntimeCommandSpec, command: Command, key: DigestKey) -> bool:
+def _is_same(spec: RuntimeCommandSpec, command: Command) -> bool:
     """Whether a command that was recorded with another digest key is this one.
 
     Version 0.1 used no key. After a change of key payloads cannot be compared, so the other fields decide: a request
     that may have been sent before must not be sent again.
     """
     message = command.message
-    if spec.digest_key == key.id or not message.requested_at:
+    if not message.requested_at:
         return False
     if not spec.digest_key:
         return spec.payload_hash == command.digest

@@ -168,6 +168,15 @@ async def test_a_command_is_recognised_after_a_change_of_key(api: DirectApi, pro
     assert not (await renewed.open(command(2))).redelivered
 
 
+async def test_a_removed_command_with_a_former_key_is_not_recognised(api: DirectApi, process: Process) -> None:
+    await process.do(command(1))
+    renewed = Process(api, DigestKey(b"another private key"))
+    await renewed.journal.prune()
+    renewed.elapsed.now += journals.MAX_AGE_SECONDS + 1
+    await renewed.journal.prune()
+    assert (await renewed.journal.draft(command(1))).earlier is None
+
+
 async def test_without_the_key_recording_fails_but_pruning_continues(api: DirectApi, tmp_path: Path) -> None:
     await Process(api).do(command(1))
     missing = tmp_path / "client.key"
