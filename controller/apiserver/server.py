@@ -10,7 +10,7 @@ import base64
 import sqlite3
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from controller.apiserver.http.requests import Requests
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
-from controller.apiserver.storage import database, erasure, recovery, replacement, sqlite_errors
+from controller.apiserver.storage import copies, database, erasure, recovery, replacement, sqlite_errors
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.database import DEFAULTS, DatabaseOptions
 from controller.apiserver.storage.store import Store
@@ -50,8 +50,6 @@ from controller.disk import Disk
 from controller.listening import host_from_here, https_url
 
 Object = dict[str, Any]
-
-SOCKET = "controller.sock"
 
 
 class ApiServer:
@@ -184,9 +182,12 @@ class ApiServer:
             },
         )
         requests = Requests(
-            self._registry, self._store, Reviews(policy, users), health, self._advice, compat.VIEWS, policy
+            self._registry, self._store, Reviews(policy, users), health, self._advice, compat.VIEWS, policy, self._copy
         )
         return FilterChain(users, policy, self._limits, requests.answer)
+
+    def _copy(self) -> Generator[bytes]:
+        return copies.encode(copies.statements(self._database))
 
     async def stop(self) -> None:
         """Stop listening and close the store."""
@@ -216,7 +217,7 @@ class ApiServer:
             raise errors.SettingError(
                 f"EDGE_API_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}): set another address"
             ) from error
-        path = self._directory / SOCKET
+        path = self._directory / local_socket.SOCKET
         if server_socket := await asyncio.to_thread(local_socket.bind, path):
             self._listener.open_local(server_socket)
             self.socket = path

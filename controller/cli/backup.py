@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
 from controller.apiserver.storage import archive
+from controller.cli import running
 from controller.cli.options import with_settings
 from controller.settings import Settings
 from controller.state import INSTALL_ID, NODE_NAME, State
@@ -36,7 +38,7 @@ def backup(settings: Settings, target: Path | None, listed: bool) -> None:
             taken = datetime.fromtimestamp(found.taken, UTC)
             click.echo(f"{taken:%Y-%m-%d %H:%M:%S}Z  {found.path.stat().st_size:>10}  {found.path}")
         return
-    click.echo(kept.back_up(target))
+    click.echo(kept.back_up(target, partial(running.backup, settings.state_dir)))
 
 
 @click.command()

@@ -74,8 +74,9 @@ TABLE: Mapping[str, Rules] = {
         Rule(("create", "patch"), ("",), ("events",)),
         Rule(("get",), ("",), ("namespaces", "secrets")),
         *OF_NODES,
-        # Each write in it needs its own rights. A cluster has no such path.
+        # A cluster has no such paths. Each write of a transaction needs its own rights.
         PathRule(("post",), ("/transaction",)),
+        PathRule(("get",), ("/backup",)),
     ),
     "viewer": (Rule(READ, ALL, ALL, but=("secrets",)),),
     AUTHENTICATED: (

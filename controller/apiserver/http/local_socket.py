@@ -13,6 +13,7 @@ import stat
 import struct
 from pathlib import Path
 
+SOCKET = "controller.sock"
 BACKLOG = 100
 PATH_BYTES = 107  # of sun_path, without the final null (unix(7))
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from controller.apiserver.access.identities import Identity
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
 from controller.apiserver.documents.discovery import Documents
 from controller.apiserver.documents.openapi import OpenApi
-from controller.apiserver.http import request_bodies, responses
+from controller.apiserver.http import backup, request_bodies, responses
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.http.limits import TURN, WORKER
 from controller.apiserver.http.transactions import Transactions
@@ -64,8 +64,9 @@ class Requests:
         advice: Mapping[str, Advice],
         views: Mapping[str, Callable[[Verbs], ObjectView]],
         policy: Policy,
+        copy: Callable[[], Generator[bytes]],
     ) -> None:
-        """``views``: subresources with bodies of their own, by name."""
+        """``views``: subresources with bodies of their own, by name. ``copy`` returns the pieces of a backup."""
         self._verbs = Verbs(store, advice)
         self._reading = Reading(store)
         self._views = {name: view(self._verbs) for name, view in views.items()}
@@ -76,6 +77,7 @@ class Requests:
         self._store = store
         self._reviews = reviews
         self._health = health
+        self._copy = copy
 
     async def answer(self, request: Incoming, attrs: Attributes, user: Identity) -> web.StreamResponse:
         """Handle one request."""
@@ -100,12 +102,14 @@ class Requests:
             raise failures.not_acceptable(f"{attrs.qualified} cannot be returned as {kind}")
         return responses.answer(self._reviews.answer(user, attrs, await request_bodies.body(request, MAX_BODY)), 201)
 
-    async def _document(self, request: Incoming, user: Identity) -> web.Response:
-        # For our own process only: to everybody else this is the API of Kubernetes, which has no such path.
+    async def _document(self, request: Incoming, user: Identity) -> web.StreamResponse:
+        # For our own user only: to everybody else this is the API of Kubernetes, which has no such paths.
         if (request.method, request.path) == ("POST", audit.TRANSACTION) and users.is_own(request):
             return await self._transactions.answer(request, user)
         if isinstance(request, OwnRequest):
             raise failures.unknown_path()
+        if (request.method, request.path) == ("GET", backup.PATH) and users.is_own(request):
+            return await backup.answer(request, self._copy)
         if request.method not in ("GET", "HEAD"):
             raise failures.method_not_allowed()
         parts = [part for part in request.path.split("/") if part]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from controller import errors
 from controller.apiserver.storage import copies, database, replacement, sqlite_errors
 from controller.apiserver.storage.backups import Backups
+from controller.apiserver.storage.copies import Statement
 
 
 class Restored(NamedTuple):
@@ -27,15 +28,23 @@ class Archive:
         self._database = state_dir / "api" / "objects.db"
         self.backups = Backups(state_dir / "backups", clock)
 
-    def back_up(self, target: Path | None) -> Path:
-        """Write a backup to ``target``, by default next to the daily ones. Returns its path."""
+    def back_up(self, target: Path | None, running: Callable[[], Iterable[Statement]]) -> Path:
+        """Write a backup to ``target``, by default next to the daily ones. Returns its path.
+
+        ``running`` returns a copy from the controller that runs, beside which no other process can read the database.
+        """
         if not self._database.exists():
             raise errors.SettingError(f"there is no database {self._database} yet: start the controller once")
+
+        def of_running(_: Path, target: Path) -> None:
+            copies.write(running(), target)
+
         try:
+            copy = of_running if database.is_in_use(self._database) else copies.copy
             # The daily folder rotates and numbers its files; a path that a person gives is left alone.
             if target is None:
-                return self.backups.take(self._database)
-            copies.copy(self._database, target)
+                return self.backups.take(self._database, copy=copy)
+            copy(self._database, target)
         except (sqlite3.Error, OSError) as error:
             raise errors.SettingError(f"the backup failed ({error}): {sqlite_errors.remedy(error)}") from error
         return target

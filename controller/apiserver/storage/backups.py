@@ -48,7 +48,7 @@ class Backups:
         names = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted((backup for path in names if (backup := _read(path))), reverse=True)
 
-    def take(self, source: Path, note: str = "") -> Path:
+    def take(self, source: Path, note: str = "", copy: Callable[[Path, Path], None] = copies.copy) -> Path:
         """Take a backup and delete surplus ones. Returns its path. Raises sqlite3.Error and OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         known = self.all()
@@ -57,7 +57,7 @@ class Backups:
         when = datetime.fromtimestamp(self._clock(), UTC).strftime(TIME_FORM)
         target = self._folder / f"objects-{number:06}-{when}{'-' if note else ''}{note}.db"
         # Copy first and delete afterwards: on a full disk the copy fails, and the older backups are still there.
-        copies.copy(source, target)
+        copy(source, target)
         self._rotate()
         return target
 

@@ -5,6 +5,7 @@ The converted copy is complete and durable before it replaces the file, so a pow
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,21 +46,24 @@ def convert(path: Path, facts: Mapping[str, str]) -> None:
 def is_due(path: Path) -> bool:
     """Whether the file has an earlier format."""
     # Not by the fact, which is written later: a power cut may come in between.
-    with database.keep_wal(path), database.connected(path) as connection:
+    with database.connected(path) as connection:
         columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(revisions)")}
     return bool(columns) and "previous" not in columns
 
 
 def _write(path: Path, fresh: Path, facts: Mapping[str, str]) -> None:
-    with copies.filling(fresh, path, schema.PAGE) as connection:
+    # The old file is opened for writing first: a read-only connection takes no lock of it for the process.
+    with database.connected(path), copies.filling(fresh) as connection:
+        schema.lay_out(connection)
         connection.executescript(f"{schema.TABLES}; {database.FACTS}")
         connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+        connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?mode=ro",))
         connection.executescript(f"BEGIN; {_COPY}; {_FLOOR}; COMMIT")
         (mark,) = connection.execute("PRAGMA old.user_version").fetchone()
-        connection.execute(f"PRAGMA main.user_version = {mark}")
+        connection.execute(f"PRAGMA main.user_version={mark}")
 
 
 def _close_log(path: Path) -> None:
     """Checkpoint and delete the log, which SQLite would apply to the converted file. Fails if another process reads."""
-    with database.connected(path) as connection:
+    with contextlib.closing(database.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")

@@ -108,8 +108,7 @@ def facts(path: Path) -> dict[str, str]:
 
 def keep_facts(path: Path, written: Mapping[str, str]) -> None:
     """Write facts that are new or changed."""
-    # Closed in reverse order, so the read-only connection goes last and the log stays.
-    with keep_wal(path), connected(path) as connection:
+    with connected(path) as connection:
         write_facts(connection, written)
 
 
@@ -125,7 +124,7 @@ def write_facts(connection: sqlite3.Connection, written: Mapping[str, str]) -> N
 def mark(path: Path) -> None:
     """Mark a backup, so that revisions jump ahead when it is opened: clients may have seen later ones than its own."""
     with connected(path) as connection:
-        connection.execute(f"PRAGMA user_version = {BACKUP_MARK}")
+        connection.execute(f"PRAGMA user_version={BACKUP_MARK}")
 
 
 def free_name(path: Path, why: str) -> str:
@@ -148,36 +147,52 @@ def set_aside(path: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a connection in autocommit mode. Does not create a missing file."""
-    connection = _connect(path, "rw", LOCK_SECONDS)
-    try:
+    """Open a connection in autocommit mode; closing it keeps the log. Does not create a missing file."""
+    with contextlib.closing(LogKeeper(path)) as keeper, contextlib.closing(connect(path)) as connection:
+        keeper.begin(connection)
         yield connection
-    finally:
-        connection.close()
 
 
-@contextlib.contextmanager
-def keep_wal(path: Path) -> Iterator[None]:
-    """Keep the write-ahead log: the last connection to close deletes it, and a full disk has no space for a new one.
-
-    A read-only connection that closes last leaves it in place (SQLite: walformat.html, 1.2).
-    """
-    connection = open_wal_keeper(path)
-    try:
-        yield
-    finally:
-        connection.close()
-
-
-def open_wal_keeper(path: Path) -> sqlite3.Connection:
-    """The connection of ``keep_wal``, for callers that close it themselves."""
-    connection = _connect(path, "ro", seconds=0)
-    with contextlib.suppress(sqlite3.Error):  # damaged or locked: the caller's own access reports it
-        # SQLite opens the log with the first read only, and a connection without it keeps nothing.
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return connection
-
-
-def _connect(path: Path, mode: str, seconds: float) -> sqlite3.Connection:
+def connect(path: Path, *, mode: str = "rw", seconds: float | None = None) -> sqlite3.Connection:
+    """A connection in autocommit mode. The last one to close deletes the log, unless its mode is ``ro``."""
+    # The connections of one process share its lock of the file and the index of the log in its memory; with SQLite's
+    # default, that index is a file beside the database, whose pages each write makes dirty (decision 003).
     # A URI, because a plain path always creates a missing file, which would then pass for a blank database.
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=seconds)
+    uri = f"{path.absolute().as_uri()}?mode={mode}&vfs=unix-excl"
+    timeout = LOCK_SECONDS if seconds is None else seconds
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout)
+
+
+class LogKeeper:
+    """Keeps the write-ahead log: the last connection to close deletes it, and a full disk has no space for a new one.
+
+    A read-only connection that closes last leaves it in place (SQLite: walformat.html, 1.2). Open it before the other
+    connection, and close it after that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path, mode="ro", seconds=0)
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Keep the log from now on. Raises sqlite3.Error if ``connection`` cannot read the file."""
+        # In this order: the process's lock has to be taken by a connection that may write.
+        (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if journal == "wal":
+            # SQLite opens the log with the first read only, and a connection without it keeps nothing.
+            self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether another process uses the file. Raises sqlite3.Error."""
+    try:
+        with contextlib.closing(connect(path, seconds=0)) as connection:
+            connection.execute("PRAGMA journal_mode").fetchone()
+    except sqlite3.Error as error:
+        if not sqlite_errors.is_lock(error):
+            raise
+        return True
+    return False

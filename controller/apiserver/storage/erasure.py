@@ -32,7 +32,7 @@ WHERE resource = 'runtimecommands.getedge.me'
 def erase(path: Path) -> None:
     """Erase unless done before. Logs a failure; the next start retries."""
     try:
-        with database.keep_wal(path):
+        with database.connected(path):
             facts_read = database.facts(path)
             if database.is_blank(path):
                 return

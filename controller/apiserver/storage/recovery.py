@@ -37,8 +37,7 @@ def prepare(
         # No database and nothing to restore is the first start: Rows creates the file.
         if not path.exists():
             return lost
-        # Each connection below would delete the log on closing, and a full disk has no space for the next one.
-        with database.keep_wal(path):
+        with database.connected(path):  # the connections below share its lock and its index of the log
             facts_read = database.facts(path)
             for kept in (path, *(backup.path for backup in backups.all())):
                 erasure.erase(kept)
@@ -58,9 +57,8 @@ def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
     backups.sweep()
     if not path.exists():
         return _resume(path, backups, witness)
-    with database.keep_wal(path):
-        fault = database.fault(path)
-        blank = not fault and database.is_blank(path)
+    fault = database.fault(path)
+    blank = not fault and database.is_blank(path)
     if fault:
         return _replace(path, backups, fault)
     if blank:

@@ -48,10 +48,10 @@ class Rows:
     """One open file. Raises errors.DiskFullError and sqlite3.DatabaseError, the latter also for a damaged file."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
-        # Before SQLite creates the file: it holds Secrets, and -wal and -shm take their mode from it.
+        # Before SQLite creates the file: it holds Secrets, and -wal takes its mode from it.
         files.make_private(path)
         # Autocommit: the sqlite3 module's implicit transactions would delay the commit past the return of a write.
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=database.LOCK_SECONDS)
+        self._connection = database.connect(path)
         schema.lay_out(self._connection)
         self._connection.execute("PRAGMA journal_mode=WAL")
         # NORMAL would sync the log at checkpoints only: a power cut could lose writes that were already answered.
@@ -60,8 +60,11 @@ class Rows:
         self._connection.execute(f"PRAGMA cache_size={schema.CACHE}")
         self._connection.executescript(schema.TABLES)
         self.reserve = Reserve(self._connection, path, disk)
-        # Opened after the tables exist and closed last, so that a stop leaves the log for the next start.
-        self._wal_keeper = database.open_wal_keeper(path)
+        # Closed last, so that a stop leaves the log for the next start.
+        self._log_keeper = database.LogKeeper(path)
+        self._log_keeper.begin(self._connection)
+        # The index of the log in a file, as versions until 0.1 had it. No other process can use it beside our lock.
+        path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         if self._number("PRAGMA user_version") == database.BACKUP_MARK:
             self._skip_revisions()
         # Shorter than at the start: now a client waits for the answer, and all other writes behind it.
@@ -75,7 +78,7 @@ class Rows:
             self.reserve.empty_log()
         self._connection.close()
         # After the writing connection: the last one to close deletes the log unless it is read-only.
-        self._wal_keeper.close()
+        self._log_keeper.close()
 
     def admit(self, rows: Sequence[Row], urgency: Urgency) -> None:
         """Raise errors.DiskFullError if the disk is too full for the last of these rows, after the others."""

@@ -50,7 +50,7 @@ DELETE FROM revisions WHERE id IN (
 """
 
 
-def lay_out(connection: sqlite3.Connection, page_size: int = PAGE) -> None:
+def lay_out(connection: sqlite3.Connection) -> None:
     """Determine the pages of a new file; an existing one keeps its own."""
-    connection.execute(f"PRAGMA page_size={page_size}")
+    connection.execute(f"PRAGMA page_size={PAGE}")
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")

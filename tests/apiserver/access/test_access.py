@@ -33,6 +33,7 @@ async def test_a_viewer_reads_all_but_secrets_and_writes_nothing(
         assert await status(viewer, "POST", CONFIG_MAPS, CONFIG_MAP) == 403
         assert await status(viewer, "DELETE", CONFIG_MAPS) == 403
         assert await status(viewer, "POST", "/transaction", {"writes": []}) == 403
+        assert await status(viewer, "GET", "/backup") == 403
         assert await status(viewer, "GET", "/metrics") == 403
 
 

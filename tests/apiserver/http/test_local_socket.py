@@ -16,7 +16,8 @@ from aiohttp.web import RequestHandler
 
 from controller import errors
 from controller.apiserver.http import local_socket
-from controller.apiserver.server import SOCKET, ApiServer
+from controller.apiserver.http.local_socket import SOCKET
+from controller.apiserver.server import ApiServer
 from controller.machinery import kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint

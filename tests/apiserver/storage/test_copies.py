@@ -52,3 +52,18 @@ def test_what_a_copy_leaves_out_counts_as_compacted_and_used(path: Path) -> None
     assert rows(copy, "SELECT floor FROM compaction") == [(NEWEST,)]
     if rows(copy, "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"):  # counts the revisions of format 1
         assert rows(copy, "SELECT seq FROM sqlite_sequence") == [(NEWEST,)]
+
+
+def test_a_copy_that_was_cut_off_is_not_written(path: Path) -> None:
+    found = list(copies.statements(path))
+    copy = path.with_name("copy.db")
+    for number in (0, 1, len(found) // 2, len(found) - 1):
+        with pytest.raises((OSError, sqlite3.Error)):
+            copies.write(found[:number], copy)
+    assert [file.name for file in path.parent.iterdir() if "copy" in file.name] == []
+
+
+def test_a_copy_is_the_same_after_its_way_to_another_process(path: Path) -> None:
+    found = list(copies.statements(path))
+    lines = b"".join(copies.encode(found)).splitlines()
+    assert [(sql, tuple(parameters)) for sql, parameters in copies.decode(lines)] == found

@@ -87,7 +87,7 @@ def test_a_backup_is_private_from_its_first_byte(pristine: StateDirectory) -> No
     state_dir = pristine
     target = state_dir.directory / "usb.db"
     for number in power_cut.at_every_step(
-        lambda: reset(state_dir), lambda: Archive(state_dir.directory, lambda: 0.0).back_up(target)
+        lambda: reset(state_dir), lambda: Archive(state_dir.directory, lambda: 0.0).back_up(target, list)
     ):
         assert not state_dir.readable_by_others(), f"after step {number}"
     assert database.is_sound(target)
