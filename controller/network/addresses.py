@@ -36,11 +36,18 @@ def free_subnets(
     """Yield the subnets of ``pool`` with this prefix length that overlap no taken network, lowest first."""
     if prefix < pool.prefixlen:
         return
-    # Filtered once, because a /16 pool has 4096 candidates to compare with each network.
-    relevant = [network for network in taken if network.overlaps(pool)]
-    for candidate in pool.subnets(new_prefix=prefix):
-        if not any(candidate.overlaps(network) for network in relevant):
-            yield candidate
+    size, free = 1 << (32 - prefix), int(pool.network_address)
+    # Once through them in order: to compare each candidate with each network takes a third of a second for a thousand.
+    for network in sorted(network for network in taken if network.overlaps(pool)):
+        yield from _subnets(free, int(network.network_address), prefix)
+        free = max(free, (int(network.broadcast_address) // size + 1) * size)
+    yield from _subnets(free, int(pool.broadcast_address) + 1, prefix)
+
+
+def _subnets(first: int, end: int, prefix: int) -> Iterator[IPv4Network]:
+    """Yield the subnets from the address ``first`` that end before ``end``."""
+    size = 1 << (32 - prefix)
+    return (IPv4Network((address, prefix)) for address in range(first, end - size + 1, size))
 
 
 def host_routes(table: Path = Path("/proc/net/route")) -> list[IPv4Network]:

@@ -52,6 +52,14 @@ def test_the_lowest_free_subnet_comes_first(taken: list[str], first: str | None)
     assert next(free, None) == (IPv4Network(first) if first else None)
 
 
+@given(st.lists(st.tuples(st.integers(0, 2047), st.integers(20, 32)), max_size=8))
+def test_every_subnet_is_free_that_overlaps_no_taken_network(taken: list[tuple[int, int]]) -> None:
+    pool = IPv4Network("10.213.2.0/23")
+    networks = [IPv4Network((0x0AD50000 + offset, prefix), strict=False) for offset, prefix in taken]
+    free = [each for each in pool.subnets(new_prefix=28) if not any(each.overlaps(network) for network in networks)]
+    assert list(addresses.free_subnets(pool, networks)) == free
+
+
 def test_a_pool_smaller_than_a_subnet_yields_none() -> None:
     assert list(addresses.free_subnets(IPv4Network("10.213.0.0/30"), [])) == []
 
