@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
@@ -12,7 +13,8 @@ from controller.machinery.controller import Controller
 from controller.metrics.sampler import Sampler
 from controller.nodes.local_node import device_key
 
-SETTLE_SECONDS = 0.5  # a start causes several changes in a row
+# A start causes several changes in a row. To list all containers in its middle would delay it.
+SETTLE_SECONDS = 0.5
 
 
 class Source(Protocol):
@@ -32,18 +34,28 @@ class ContainerTracker:
         self._sources = sources
         self._sampler = sampler
         self._running: dict[Source, list[RunningContainer]] = {}
-        self.controller = Controller("find the running containers", self._update, pause=SETTLE_SECONDS)
+        self._settling = False
+        self.controller = Controller("find the running containers", self._update)
 
     async def watched(self, source: Source) -> AsyncIterator[Identity | Contact]:
         """Pass on the changes of a source and note each of them."""
         async for change in source.changes():
-            self.controller.trigger()
+            self._note_change()
             yield change
 
     async def follow(self, source: Source) -> None:
         """Note the changes of a source that nothing else consumes, until cancelled."""
         async for _ in source.changes():
-            self.controller.trigger()
+            self._note_change()
+
+    def _note_change(self) -> None:
+        if not self._settling:
+            self._settling = True
+            asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._settling = False
+        self.controller.trigger()
 
     async def _update(self) -> None:
         for source in self._sources:

@@ -13,7 +13,8 @@ from controller.metrics.disks import Disks
 from controller.metrics.history import History
 from controller.metrics.host import HostReader
 from controller.metrics.sampler import Sampler
-from controller.nodes.container_tracker import ContainerTracker
+from controller.nodes.container_tracker import SETTLE_SECONDS, ContainerTracker
+from tests.support import virtual_time
 
 
 class FakeSampler(Sampler):
@@ -47,6 +48,27 @@ class FakeSource:
         if self.away:
             raise Waiting(reasons.DAEMON_UNREACHABLE, "it does not answer")
         return [RunningContainer(Identity("install", "edge", name), pid) for name, pid in self.pids.items()]
+
+
+def test_the_changes_of_a_start_are_looked_at_together_once_they_are_over() -> None:
+    async def main() -> None:
+        docker, sampler = FakeSource(plc1=10), FakeSampler()
+        tracker = ContainerTracker((docker,), sampler)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in (tracker.follow(docker), tracker.controller.run())]
+            assert await sampler.updates.get() == {"edge/plc1": 10}
+            docker.pids = {}
+            docker.change()
+            await asyncio.sleep(SETTLE_SECONDS / 2)
+            docker.pids = {"plc1": 11}
+            docker.change()
+            assert await sampler.updates.get() == {"edge/plc1": 11}
+            await asyncio.sleep(2 * SETTLE_SECONDS)
+            assert sampler.updates.empty()
+            for task in tasks:
+                task.cancel()
+
+    virtual_time.run(main())
 
 
 async def test_every_source_is_measured_and_one_that_is_away_keeps_its_last_answer() -> None:
