@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pydantic
@@ -79,7 +80,7 @@ class Admission:
         Raises errors.NotFoundError, and errors.EdgeError when the decision needs the API or the engine.
         """
         try:
-            body = await self._api.get(kinds.RUNTIMES, key.name, key.namespace)
+            body, others = await self._owners.read(key)
         # An answer, unlike the errors below: the Runtime is gone.
         except errors.NotFoundError:
             raise
@@ -102,7 +103,11 @@ class Admission:
                 return self._refused(body, objects.fault(error))
             # What cannot be read must not block its own deletion.
             runtime = objects.bare(body)
-        return await self._admit_deleted(key, runtime, body) if deleting else await self._admit_owner(runtime, body)
+        return (
+            await self._admit_deleted(key, runtime, body)
+            if deleting
+            else await self._admit_owner(runtime, body, others)
+        )
 
     def unquestioned(self, body: dict[str, Any]) -> Runtime | None:
         """The Runtime if its object alone proves that it is admitted, unless another shares its deviceId; else None."""
@@ -115,10 +120,12 @@ class Admission:
             return Runtime.model_validate(body)
         return None
 
-    async def _admit_owner(self, runtime: Runtime, body: dict[str, Any]) -> Decision:
+    async def _admit_owner(
+        self, runtime: Runtime, body: dict[str, Any], others: Sequence[Mapping[str, Any]] | None
+    ) -> Decision:
         """Admit the owner of the deviceId; another Runtime waits and touches nothing."""
         try:
-            ownership, rival = await self._owners.of(body), await self._rival(runtime)
+            ownership, rival = await self._owners.of(body, others), await self._rival(runtime)
         except errors.NotFoundError:
             raise
         except errors.ApiError as outage:

@@ -66,6 +66,10 @@ class KeyIndex:
         """The Runtime with that identity; None if it was never seen."""
         return self._keys.get(identity)
 
+    def identity_of(self, key: Key) -> Identity | None:
+        """The identity of a Runtime that was seen and still exists."""
+        return self._identities.get(key)
+
     def namesakes(self, identity: Identity) -> tuple[Key, ...]:
         """Runtimes of other namespaces with the same device id: on one engine their containers need the same name."""
         others = (one for one in self._keys if one != identity and one.device_id == identity.device_id)

@@ -50,12 +50,27 @@ class Owners:
         # Weak: a lock exists while somebody holds it or waits for it, so nobody has to remove it.
         self._locks: WeakValueDictionary[base.Identity, asyncio.Lock] = WeakValueDictionary()
 
-    async def of(self, runtime: Body) -> Ownership:
-        """The owner of its deviceId; a deviceId without an owner is claimed. Raises errors.EdgeError."""
+    async def read(self, key: Key) -> tuple[dict[str, Any], Sequence[Body] | None]:
+        """The Runtime, and the others with its deviceId if an earlier pass has read that: one request for both.
+
+        Raises errors.ApiError.
+        """
+        if identity := self._index.identity_of(key):
+            found = await self._sharing(identity.namespace, identity.device_id)
+            if own := next((one for one in found if _key(one) == key), None):
+                return own, [other for other in found if other is not own]
+        return await self._api.get(kinds.RUNTIMES, key.name, key.namespace), None
+
+    async def of(self, runtime: Body, others: Sequence[Body] | None = None) -> Ownership:
+        """The owner of its deviceId; a deviceId without an owner is claimed. Raises errors.EdgeError.
+
+        ``others`` were read together with the Runtime, which suffices to see whose claim it is.
+        """
         async with self._lock(runtime):
-            if await self._claimed_alone(runtime):
-                return Ownership(runtime, ())
-            others = await self._others(runtime)
+            if others is None or not claims.has_claim(runtime):
+                if await self._claimed_alone(runtime):
+                    return Ownership(runtime, ())
+                others = await self._others(runtime)
             owner = claims.owner([runtime, *others])
             return Ownership(owner or await self._decide_unclaimed(runtime, others), others)
 
@@ -160,9 +175,11 @@ class Owners:
             return None
 
     async def _others(self, runtime: Body) -> list[dict[str, Any]]:
-        described, selector = runtime["metadata"], f"spec.deviceId={runtime['spec']['deviceId']}"
-        found = await self._api.list(kinds.RUNTIMES, described["namespace"], field_selector=selector)
-        return [other for other in found if other["metadata"]["uid"] != described["uid"]]
+        found = await self._sharing(runtime["metadata"]["namespace"], runtime["spec"]["deviceId"])
+        return [other for other in found if other["metadata"]["uid"] != runtime["metadata"]["uid"]]
+
+    async def _sharing(self, namespace: str, device_id: str) -> list[dict[str, Any]]:
+        return await self._api.list(kinds.RUNTIMES, namespace, field_selector=f"spec.deviceId={device_id}")
 
     async def _write(self, runtime: Body, claim: str | None) -> Body:
         key = _key(runtime)
