@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from controller.api import reasons
-from controller.api.runtime_status import RestartIntent
+from controller.api.runtime_status import CREATED, STOPPED, RestartIntent, RuntimeStatus
+from controller.api.runtimes import Runtime
 from controller.backends.base import Step
 from controller.backends.observation import Observed
 from controller.runtimes import preconditions
@@ -20,6 +21,8 @@ from controller.runtimes.desired import Desired
 from controller.runtimes.facets.facet import Release
 from controller.runtimes.facets.table import FACETS
 from controller.runtimes.outcome import OperationName, Outcome, of_reason
+
+_NOT_RUNNING = (None, CREATED, STOPPED)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Plan:
         if self.outcome.kind == "gone" or self.outcome.failed or (self.outcome.kind == "waiting" and not is_progress):
             return self.outcome
         return of_reason(reasons.STEP_FAILED, "The last step had no effect and is retried")
+
+
+def likely_start(runtime: Runtime, known: RuntimeStatus) -> bool:
+    """Whether the last status makes a start likely, before the container is observed."""
+    spec, deleting = runtime.spec, runtime.metadata.deletion_timestamp is not None
+    return known.state in _NOT_RUNNING and spec.desired_state == "Running" and not (spec.paused or deleting)
 
 
 def make(desired: Desired, observed: Observed) -> Plan:

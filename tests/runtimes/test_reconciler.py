@@ -62,13 +62,21 @@ async def test_the_operation_is_in_the_status_before_the_first_step(harness: Har
     assert {c["type"]: c["status"] for c in seen[0]["conditions"]}["Reconciling"] == "True"
 
 
-async def test_the_backend_learns_the_coming_steps_of_each_plan(harness: Harness) -> None:
+async def test_the_backend_learns_of_a_likely_start_and_of_the_coming_steps_of_each_plan(harness: Harness) -> None:
     await harness.create()
     await harness.reconcile()
     await harness.reconcile()
     assert harness.backend.expected == [
-        (base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
+        (base.Step.START_CONTAINER,),
+        (base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER),
     ]
+
+
+@pytest.mark.parametrize("spec", [{"paused": True}, {"desiredState": "Stopped"}])
+async def test_no_start_is_likely_that_the_spec_excludes(harness: Harness, spec: dict[str, Any]) -> None:
+    await harness.create(**spec)
+    await harness.reconcile()
+    assert (base.Step.START_CONTAINER,) not in harness.backend.expected
 
 
 async def test_a_deleted_runtime_leaves_nothing(harness: Harness) -> None:

@@ -85,9 +85,12 @@ class AddressRegistry:
                 raise errors.Waiting(reasons.ADDRESS_CONFLICT, _taken(holder, *wanted))
 
     def expect(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> None:
-        """Begin the probe that the coming start will wait for."""
+        """Begin the probe that the coming start will wait for, unless one has begun."""
+        begun, wanted = self._probes.get(identity), self._to_probe(identity, desired_interfaces)
+        if begun is not None and wanted and begun.covers(wanted):
+            return
         self._drop_probe(identity)
-        if wanted := self._to_probe(identity, desired_interfaces):
+        if wanted:
             self._probes[identity] = self._guard.begin_probe(wanted)
 
     def forget(self, identity: Identity) -> None:

@@ -99,6 +99,18 @@ async def test_a_start_probes_an_address_that_changed_or_was_not_asked_for(monke
     guard.close()
 
 
+async def test_a_start_that_is_expected_again_is_probed_once() -> None:
+    guard = AddressGuard()
+    registry = AddressRegistry(guard)
+    registry.expect(FIRST, [static()])
+    (begun,) = guard._probes
+    registry.expect(FIRST, [static()])
+    assert set(guard._probes) == {begun}
+    registry.expect(FIRST, [static("10.1.0.11")])
+    assert begun not in guard._probes
+    guard.close()
+
+
 async def test_a_removed_runtime_ends_its_probe() -> None:
     guard = AddressGuard()
     registry = AddressRegistry(guard)
