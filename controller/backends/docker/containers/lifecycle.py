@@ -49,13 +49,16 @@ class Lifecycle:
 
         Raises errors.Waiting(ADDRESS_CONFLICT) before the start when somebody else uses one of its addresses.
         """
-        await self._attachments.require_unclaimed(target)
-        await self._start_over(target)
+        container = await self._attachments.require_unclaimed(target)
+        await self._start_over(target, container)
 
-    async def launch(self, target: Target) -> None:
-        """Start the container, recreated without realtime if the host refuses that. Raises Refusal."""
+    async def launch(self, target: Target, container: Container | None = None) -> None:
+        """Start the container, looked up unless given; recreated without realtime if the host refuses that.
+
+        Raises Refusal.
+        """
         try:
-            await self._start(target)
+            await self._start(container or await self._containers.require(target.identity))
         except failures.Refusal as refusal:
             if failures.is_realtime_refusal(refusal):
                 await self._creator.recreate_without_realtime(target)
@@ -64,7 +67,7 @@ class Lifecycle:
                 await self._attachments.reconnect(target, refusal)
             else:
                 raise
-            await self._start(target)
+            await self._start(await self._containers.require(target.identity))
         log.info("Started container %s", target.identity.device_id, extra={"runtime": target.name})
 
     async def stop(self, target: Target) -> None:
@@ -84,7 +87,7 @@ class Lifecycle:
         await require_room(container)
         await self._stop_running(container, target)
         # Not `start`: a probe that finds a conflict after the stop would leave the runtime down.
-        await self._start_over(target)
+        await self._start_over(target, container)
 
     async def remove(self, target: Target) -> None:
         """Stop and remove the container, its predecessor, and the volumes with reclaimPolicy Delete."""
@@ -127,18 +130,17 @@ class Lifecycle:
             await self._engine.stop(container.id, seconds)
         log.info("Stopped container %s", container.name)
 
-    async def _start_over(self, target: Target) -> None:
+    async def _start_over(self, target: Target, container: Container) -> None:
         await self._attachments.provide(target)
-        await self.launch(target)
+        await self.launch(target, container)
         await self._attachments.repair(target, started=True)
 
-    async def _start(self, target: Target) -> None:
+    async def _start(self, container: Container) -> None:
         """Start it, and wait while the kernel is still removing a link of the previous run."""
-        # By its id: the name may belong to another namespace's runtime by now.
-        container = (await self._containers.require(target.identity)).id
         for attempt in range(_LINGERING_LINK_ATTEMPTS):
             try:
-                await self._engine.change(lambda client: client.start(container))
+                # By its id: the name may belong to another namespace's runtime by now.
+                await self._engine.change(lambda client: client.start(container.id))
             except failures.Refusal as refusal:
                 if not failures.is_lingering_link(refusal) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
                     raise

@@ -46,11 +46,12 @@ class Attachments:
         """Begin the probe of the addresses that a start will take."""
         self._address_registry.expect(target.identity, create_body.desired_interfaces(target, {}))
 
-    async def require_unclaimed(self, target: Target) -> None:
-        """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody uses an address that a start would take."""
+    async def require_unclaimed(self, target: Target) -> Container:
+        """The container to start. Raises errors.Waiting(ADDRESS_CONFLICT) when somebody uses an address of it."""
         await self.provide(target)
         container = await self._containers.require(target.identity)
         await self._address_registry.require_unclaimed(target.identity, self.desired_interfaces(target, container))
+        return container
 
     async def provide(self, target: Target) -> None:
         """Create the VLANs that its interfaces need, see Parents.provide."""
@@ -73,9 +74,11 @@ class Attachments:
             self._address_registry.require_free(target.identity, desired_interfaces)
         else:
             await self._address_registry.require_unclaimed(target.identity, desired_interfaces)
-        # The probe takes long enough for the container to stop or start again.
-        if await self._repair_endpoints(target, container, desired_interfaces) or not started:
-            container = await self._containers.require(target.identity)
+        if not started or not _is_arranged(target, container, desired_interfaces):
+            changed = await self._repair_endpoints(target, container, desired_interfaces)
+            # The probe takes long enough for the container to stop or start again.
+            if changed or not started:
+                container = await self._containers.require(target.identity)
         if container.state["Status"] == "running":
             await self._repair_running(target, container, started=started)
         if missing := dict.fromkeys(desired.parent for desired in desired_interfaces if not desired.parent_index):
@@ -165,6 +168,14 @@ class Attachments:
             log.info("Wrote name servers of %s", container.name, extra={"runtime": target.name})
         # Last, because its refusal must not keep the other interfaces from being repaired.
         await self._dedication.place(target, container.process)
+
+
+def _is_arranged(target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface]) -> bool:
+    """Whether the endpoints of a container that was just started are as desired."""
+    internal = container.address_on(labels.internal_network_name(target.identity))
+    return bool(internal) and endpoint_plan.is_arranged(
+        desired_interfaces, container.endpoints, target.identity.install_id
+    )
 
 
 async def _remove_link(container: Container, mac_address: str) -> None:

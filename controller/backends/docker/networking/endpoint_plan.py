@@ -144,6 +144,24 @@ def on_container(
     return _planned(desired_interfaces, endpoints, lans, lambda network, desired, _first: can_pin(network, desired))
 
 
+def is_arranged(desired_interfaces: Sequence[DesiredInterface], endpoints: Sequence[Endpoint], install_id: str) -> bool:
+    """Whether a running container has an endpoint for each interface that Docker may provide, and no other one.
+
+    Then the plan has no changes, whatever networks the engine has: they need not be listed.
+    """
+    ours = {endpoint.network: endpoint for endpoint in endpoints if labels.is_lan_name(endpoint.network)}
+    provided = set[str]()
+    for desired in desired_interfaces:
+        name = labels.lan_network_name(install_id, desired.parent, desired.subnet) if desired.subnet else ""
+        if not name or name in provided:
+            continue
+        # Without a MAC address the container was started without this network.
+        if name not in ours or not ours[name].mac_address or not _in_place(ours[name], desired):
+            return False
+        provided.add(name)
+    return ours.keys() == provided
+
+
 def _planned(
     desired_interfaces: Sequence[DesiredInterface],
     endpoints: Sequence[Endpoint],

@@ -136,3 +136,35 @@ def test_an_interface_whose_mac_cannot_be_pinned_is_left_to_the_namespace() -> N
     found = endpoint_plan.on_container([desired("a")], [moved], lans, lambda _network, _desired: False)
 
     assert (found.connect, found.disconnect) == ({}, (moved,))
+
+
+def endpoint_of(desired_interface: DesiredInterface, mac_address: str | None = None) -> Endpoint:
+    """The endpoint of a running container that provides a desired interface."""
+    given = desired_interface.mac_address if mac_address is None else mac_address
+    return Endpoint(network_of(desired_interface).name, "id", desired_interface.interface.address or "", given)
+
+
+@pytest.mark.parametrize(
+    ("desired_interfaces", "endpoints", "arranged"),
+    [
+        ([desired("a")], [endpoint_of(desired("a"))], True),
+        ([desired("a")], [endpoint_of(desired("a")), Endpoint("bridge", "other")], True),
+        (TWO_PARENTS, [endpoint_of(each) for each in TWO_PARENTS], True),
+        (SAME_NETWORK, [endpoint_of(SAME_NETWORK[0])], True),
+        ([], [], True),
+        ([desired("a")], [], False),
+        ([desired("a")], [endpoint_of(desired("a"), mac_address="")], False),
+        ([desired("a")], [endpoint_of(desired("a"), mac_address="02:00:00:00:00:99")], False),
+        ([desired("a")], [endpoint_of(desired("a", address="10.1.0.11"))], False),
+        (TWO_PARENTS, [endpoint_of(TWO_PARENTS[0])], False),
+        ([desired("a")], [endpoint_of(each) for each in TWO_PARENTS], False),
+    ],
+)
+def test_endpoints_that_are_arranged_need_no_list_of_networks(
+    desired_interfaces: list[DesiredInterface], endpoints: list[Endpoint], arranged: bool
+) -> None:
+    assert endpoint_plan.is_arranged(desired_interfaces, endpoints, INSTALL) == arranged
+    if arranged:
+        lans = LanNetworks(INSTALL, [network_of(each) for each in desired_interfaces], ENGINE_29)
+        plan = endpoint_plan.on_container(desired_interfaces, endpoints, lans, lambda *_: True)
+        assert (plan.connect, plan.disconnect, plan.create) == ({}, (), ())
