@@ -42,8 +42,8 @@ def backup(state_dir: Path) -> Iterator[copies.Statement]:
         yield from copies.decode(response)
     except (OSError, HTTPException, ValueError) as error:
         raise errors.SettingError(
-            f"the database is in use, but the controller sends no backup of it ({error}): wait until it has started, "
-            "or stop it first"
+            f"the database is in use, but the controller sends no backup ({error}): wait until it has started, or stop "
+            "what uses the database"
         ) from error
     finally:
         connection.close()

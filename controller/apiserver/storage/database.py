@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -146,19 +147,30 @@ def set_aside(path: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def connected(path: Path) -> Iterator[sqlite3.Connection]:
+def connected(path: Path, seconds: float | None = None) -> Iterator[sqlite3.Connection]:
     """Open a connection in autocommit mode; closing it keeps the log. Does not create a missing file."""
-    with contextlib.closing(LogKeeper(path)) as keeper, contextlib.closing(connect(path)) as connection:
-        keeper.begin(connection)
+    with contextlib.ExitStack() as stack:
+        try:
+            keeper = stack.enter_context(contextlib.closing(LogKeeper(path)))
+            connection = stack.enter_context(contextlib.closing(connect(path, seconds=seconds)))
+            keeper.begin(connection)
+        except sqlite3.Error as error:
+            if sqlite_errors.is_lock(error) or os.access(path, os.W_OK):
+                raise
+            # Of a read-only file, SQLite can neither take our lock nor make the index of the log in a file.
+            connection = stack.enter_context(contextlib.closing(connect(path, mode="ro", vfs="unix-none")))
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # with that index in memory
         yield connection
 
 
-def connect(path: Path, *, mode: str = "rw", seconds: float | None = None) -> sqlite3.Connection:
+def connect(
+    path: Path, *, mode: str = "rw", seconds: float | None = None, vfs: str = "unix-excl"
+) -> sqlite3.Connection:
     """A connection in autocommit mode. The last one to close deletes the log, unless its mode is ``ro``."""
     # The connections of one process share its lock of the file and the index of the log in its memory; with SQLite's
     # default, that index is a file beside the database, whose pages each write makes dirty (decision 003).
     # A URI, because a plain path always creates a missing file, which would then pass for a blank database.
-    uri = f"{path.absolute().as_uri()}?mode={mode}&vfs=unix-excl"
+    uri = f"{path.absolute().as_uri()}?mode={mode}&vfs={vfs}"
     timeout = LOCK_SECONDS if seconds is None else seconds
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout)
 
@@ -189,10 +201,9 @@ class LogKeeper:
 def is_in_use(path: Path) -> bool:
     """Whether another process uses the file. Raises sqlite3.Error."""
     try:
-        with contextlib.closing(connect(path, seconds=0)) as connection:
-            connection.execute("PRAGMA journal_mode").fetchone()
+        with connected(path, seconds=0):
+            return False
     except sqlite3.Error as error:
         if not sqlite_errors.is_lock(error):
             raise
-        return True
-    return False
+    return True

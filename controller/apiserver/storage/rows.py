@@ -63,7 +63,7 @@ class Rows:
         # Closed last, so that a stop leaves the log for the next start.
         self._log_keeper = database.LogKeeper(path)
         self._log_keeper.begin(self._connection)
-        # The index of the log in a file, as versions until 0.1 had it. No other process can use it beside our lock.
+        # The index of the log of version 0.1. No other process can use it beside our lock.
         path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         if self._number("PRAGMA user_version") == database.BACKUP_MARK:
             self._skip_revisions()

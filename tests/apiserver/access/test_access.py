@@ -69,6 +69,12 @@ async def test_an_admin_may_do_everything(server: ApiServer, tmp_path: Path, clo
         assert await status(admin, "GET", "/api/v1/secrets") == 200
 
 
+async def test_what_is_for_our_own_user_is_unknown_over_tls(server: ApiServer, tmp_path: Path, clock: Clock) -> None:
+    async with issued(tmp_path, "admin", 60, clock) as admin:
+        assert await status(admin, "GET", "/backup") == 404
+        assert await status(admin, "POST", "/transaction", {"writes": []}) == 405
+
+
 async def test_a_user_without_rules_may_only_discover(
     server: ApiServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,15 @@ from tests.apiserver.storage.test_backups import create_lease, with_server
 from tests.support import small_disk
 from tests.support.small_disk import SmallDisk
 
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+from controller.apiserver.storage.rows import Key, Row, Rows
+from controller.disk import Disk
+rows = Rows(Path(sys.argv[1]), Disk(Path(sys.argv[1]).parent))
+rows.insert([Row(rows.last + 1, Key("leases.coordination.k8s.io", "edge", "last"), False, "{}")])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 READER = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT name FROM revisions'))"
 
 
@@ -29,6 +39,17 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """The disk of the state directory."""
     with small_disk.tmpfs(tmp_path / "disk") as made:
         yield made
+
+
+@contextlib.contextmanager
+def read_only_for_new_files(path: Path) -> Iterator[None]:
+    """Make the file system read-only, although files are open for writing, as the kernel does after an I/O error."""
+    small_disk.run("mount", "--bind", str(path), str(path))
+    try:
+        small_disk.run("mount", "-o", "remount,ro,bind", str(path))
+        yield
+    finally:
+        small_disk.run("umount", str(path))
 
 
 def process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -62,6 +83,30 @@ async def test_the_running_controller_sends_a_backup_also_on_a_full_disk(disk: S
     assert usb.stat().st_mode & 0o777 == 0o600
 
 
+async def test_the_running_controller_sends_a_backup_of_a_disk_that_became_read_only(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    usb = tmp_path / "usb.db"
+
+    async def work(api: ApiClient) -> None:
+        await create_lease(api)
+        with read_only_for_new_files(disk.path):
+            assert await asyncio.to_thread(back_up, disk.path, usb) == f"{usb}\n"
+
+    await with_server(disk.path, work)
+    assert await asyncio.to_thread(leases, usb) == ["kept"]
+
+
+def test_a_backup_of_a_read_only_disk_holds_what_a_killed_controller_left_in_the_log(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    state, usb = written(disk.path), tmp_path / "usb.db"
+    assert process("-c", CRASH, state.path).returncode == -signal.SIGKILL
+    disk.read_only(True)
+    assert back_up(disk.path, usb) == f"{usb}\n"
+    assert leases(usb) == ["last"]
+
+
 async def test_the_running_controller_sends_a_backup_for_the_folder_of_the_daily_ones(tmp_path: Path) -> None:
     taken: list[str] = []
 
@@ -78,7 +123,7 @@ async def test_the_running_controller_sends_a_backup_for_the_folder_of_the_daily
 def test_without_an_answer_the_error_names_a_remedy(tmp_path: Path) -> None:
     state = written(tmp_path)
     rows = Rows(state.path, Disk(tmp_path))  # as of a controller that has not started yet
-    assert "wait until it has started, or stop it first" in back_up(tmp_path, tmp_path / "usb.db")
+    assert "wait until it has started, or stop what uses the database" in back_up(tmp_path, tmp_path / "usb.db")
     rows.close()
     assert not [path for path in tmp_path.iterdir() if "usb" in path.name]
 
