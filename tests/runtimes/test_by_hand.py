@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from controller import errors
-from controller.api import reasons, runtimes
+from controller.api import reasons
 from controller.backends import base
 from tests.runtimes.harness import IDENTITY, LAN, Harness
 
@@ -70,7 +72,7 @@ async def test_an_ineffective_repair_is_reported_and_not_repeated_in_the_pass(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await running(harness)
-    harness.backend.only().attached["lan0"] = runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"})
+    harness.backend.only().attached["lan0"] = json.dumps({**LAN, "address": "10.0.0.99"})
     repairs: list[base.Step] = []
 
     async def no_effect(target: base.Target, progress: base.Progress) -> None:
@@ -88,7 +90,7 @@ async def test_a_partial_repair_is_continued_and_not_reported_as_a_failure(
 ) -> None:
     await running(harness)
     whole = harness.backend.only().attached.pop("lan0")
-    left = [runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"}), whole]
+    left = [json.dumps({**LAN, "address": "10.0.0.99"}), whole]
 
     async def one_more(target: base.Target, progress: base.Progress) -> None:
         harness.backend.only().attached["lan0"] = left.pop(0)

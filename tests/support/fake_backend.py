@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from controller import boottime, errors
+from controller import boottime, errors, names
 from controller.api import reasons, runtimes
 from controller.backends import base
 from controller.backends.observation import Observed, ObservedImage, ObservedInterface, ObservedNetwork
@@ -25,15 +25,17 @@ class Crash(BaseException):
 
 @dataclass
 class Container:
-    """A container of the fake engine; ``attached`` are the interfaces on it, by name."""
+    """A container of the fake engine; ``attached`` are the interfaces on it, by name.
+
+    What comes from the spec is JSON text, as an engine has no models: it is parsed at each observation.
+    """
 
     id: str
     uid: str
     image: str
-    image_source: str
-    made_from: runtimes.RuntimeSpec | None
-    resources: runtimes.Resources
-    attached: dict[str, runtimes.Interface]
+    record: dict[str, str]
+    resources: str
+    attached: dict[str, str]
     state: str = "created"
     started_at: str = ""
     started_seconds: float | None = None
@@ -180,13 +182,13 @@ class FakeBackend:
         container.internal = True
         for interface in target.spec.interfaces:
             if interface.parent_interface not in self.missing_parents:
-                container.attached[interface.name] = interface
+                container.attached[interface.name] = interface.model_dump_json()
         interfaces = {interface.name for interface in target.spec.interfaces}
         container.attached = {name: value for name, value in container.attached.items() if name in interfaces}
         self.effects.append("repair")
 
     async def _UpdateResources(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
-        self.containers[target.identity].resources = target.spec.resources
+        self.containers[target.identity].resources = target.spec.resources.model_dump_json()
         self.effects.append("update")
 
     async def _RemoveContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
@@ -202,10 +204,9 @@ class FakeBackend:
             id=f"container-{next(self._ids)}",
             uid=target.uid,
             image=target.image,
-            image_source=target.spec.image_reference,
-            made_from=target.spec,
-            resources=target.spec.resources,
-            attached={interface.name: interface for interface in target.spec.interfaces},
+            record=base.record(target, target.image, target.spec.image_reference),
+            resources=target.spec.resources.model_dump_json(),
+            attached={interface.name: interface.model_dump_json() for interface in target.spec.interfaces},
         )
 
     def _start(self, container: Container, target: base.Target) -> None:
@@ -234,8 +235,8 @@ def _observed(container: Container, spec: runtimes.RuntimeSpec) -> Observed:
     return Observed(
         state=container.state,
         container_id=container.id,
-        image=ObservedImage(container.image, container.image_source),
-        made_from=container.made_from,
+        image=ObservedImage(container.image, container.record[names.IMAGE_SOURCE_LABEL]),
+        made_from=base.made_from(container.record),
         uid=container.uid,
         started_at=container.started_at,
         started_seconds=container.started_seconds if container.state == "running" else None,
@@ -245,15 +246,16 @@ def _observed(container: Container, spec: runtimes.RuntimeSpec) -> Observed:
         restart_count=container.restart_count,
         health=container.health,
         network=ObservedNetwork(
-            interfaces=tuple(_interface(attached, spec) for attached in container.attached.values()),
+            interfaces=tuple(_interface(text, spec) for text in container.attached.values()),
             internal_ip="10.213.0.2" if container.state == "running" else "",
             internal_attached=container.internal,
         ),
-        limits=container.resources,
+        limits=runtimes.Resources.model_validate_json(container.resources),
     )
 
 
-def _interface(attached: runtimes.Interface, spec: runtimes.RuntimeSpec) -> ObservedInterface:
+def _interface(text: str, spec: runtimes.RuntimeSpec) -> ObservedInterface:
+    attached = runtimes.Interface.model_validate_json(text)
     interfaces = next((i for i in spec.interfaces if i.name == attached.name), None)
     return ObservedInterface(
         name=attached.name,
