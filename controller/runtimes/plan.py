@@ -52,10 +52,14 @@ class Plan:
         return of_reason(reasons.STEP_FAILED, "The last step had no effect and is retried")
 
 
-def likely_start(runtime: Runtime, known: RuntimeStatus) -> bool:
-    """Whether the last status makes a start likely, before the container is observed."""
-    spec, deleting = runtime.spec, runtime.metadata.deletion_timestamp is not None
-    return known.state in _NOT_RUNNING and spec.desired_state == "Running" and not (spec.paused or deleting)
+def is_start_likely(runtime: Runtime, known: RuntimeStatus) -> bool:
+    """Whether a start is likely, before the container is observed: the spec is new, and the last status not running.
+
+    Not for a spec that was reconciled before: what prevents its start may do so for days.
+    """
+    spec, metadata = runtime.spec, runtime.metadata
+    starts = spec.desired_state == "Running" and not spec.paused and metadata.deletion_timestamp is None
+    return starts and known.state in _NOT_RUNNING and known.observed_generation != metadata.generation
 
 
 def make(desired: Desired, observed: Observed) -> Plan:

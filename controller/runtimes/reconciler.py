@@ -14,10 +14,9 @@ from weakref import WeakValueDictionary
 from controller import errors, names
 from controller.api.runtime_status import RuntimeStatus
 from controller.api.runtimes import Runtime
-from controller.backends import base
 from controller.machinery import conditions
 from controller.machinery.event_recorder import EventRecorder, Subject
-from controller.runtimes import objects, plan, status
+from controller.runtimes import objects, status
 from controller.runtimes import outcome as outcomes
 from controller.runtimes.admission import Admission, Admitted, Outage, Refused
 from controller.runtimes.facets.table import FACETS
@@ -148,9 +147,6 @@ class Reconciler:
         context = self._context(key, admitted, interrupted, outage)
         self._note(key, context)
         reconciliation = Reconciliation(self._dependencies, context)
-        if outage is None and plan.likely_start(context.runtime, context.known):
-            # Before the observation, which takes a moment: what the start waits for takes longest.
-            self._dependencies.backend.expect((base.Step.START_CONTAINER,), context.target)
         try:
             outcome = await reconciliation.run()
         except errors.NotFoundError:

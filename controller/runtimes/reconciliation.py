@@ -123,6 +123,9 @@ class Reconciliation:
         return self._observed is not None
 
     async def _converge(self) -> Outcome:
+        if not self._context.outdated and plan.is_start_likely(self._context.runtime, self._previous):
+            # Before the observation, which takes a moment: what a start waits for takes longest.
+            self._dependencies.backend.expect((base.Step.START_CONTAINER,), self._target)
         done: set[tuple[tuple[base.Step, ...], str]] = set()
         while True:  # until no step is left, or the same ones are planned again
             observed = await self._observe()

@@ -79,6 +79,24 @@ async def test_no_start_is_likely_that_the_spec_excludes(harness: Harness, spec:
     assert (base.Step.START_CONTAINER,) not in harness.backend.expected
 
 
+async def test_a_start_that_is_prevented_is_likely_once_per_spec(harness: Harness) -> None:
+    harness.image_prefixes = ("elsewhere/",)
+    harness.restart_controller()
+    await harness.create()
+    for _ in range(3):
+        await harness.reconcile()
+    assert harness.backend.expected == [(base.Step.START_CONTAINER,)]
+
+
+async def test_a_running_container_is_expected_to_start_by_its_plan_only(harness: Harness) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.backend.expected.clear()
+    await harness.change(restartedAt="2026-01-01T12:00:00Z")
+    await harness.reconcile()
+    assert harness.backend.expected == [(base.Step.RESTART_CONTAINER,)]
+
+
 async def test_a_deleted_runtime_leaves_nothing(harness: Harness) -> None:
     await harness.create()
     await harness.reconcile()
