@@ -52,13 +52,10 @@ class Lifecycle:
         container = await self._attachments.require_unclaimed(target)
         await self._start_over(target, container)
 
-    async def launch(self, target: Target, container: Container | None = None) -> None:
-        """Start the container, looked up unless given; recreated without realtime if the host refuses that.
-
-        Raises Refusal.
-        """
+    async def launch(self, target: Target, container: Container) -> None:
+        """Start the target's container, recreated without realtime if the host refuses that. Raises Refusal."""
         try:
-            await self._start(container or await self._containers.require(target.identity))
+            await self._start(container)
         except failures.Refusal as refusal:
             if failures.is_realtime_refusal(refusal):
                 await self._creator.recreate_without_realtime(target)

@@ -110,7 +110,7 @@ class Replacement:
         """Start the new container and check that it keeps running; start nothing when it should be stopped."""
         if target.spec.desired_state == "Stopped":
             return
-        await self._lifecycle.launch(target)
+        await self._lifecycle.launch(target, await self._containers.require(target.identity))
         # A later reconciliation repairs the networks, whichever container remains.
         with contextlib.suppress(errors.ReconcileError, failures.Refusal):
             await self._attachments.repair(target, started=True)
