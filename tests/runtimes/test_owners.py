@@ -170,3 +170,32 @@ async def test_with_transactions_a_device_of_another_namespace_is_no_rival(harne
     harness.api.requests.clear()
     await harness.reconcile()
     assert ("list", kinds.RUNTIMES.plural) not in harness.api.requests
+
+
+async def test_a_runtime_that_was_seen_is_read_together_with_its_rivals(shared: SharedDevice) -> None:
+    api = shared.harness.api
+    api.requests.clear()
+    await shared.reconcile("a")
+    assert api.requests == [("list", kinds.RUNTIMES.plural)]
+    await shared.add("b")
+    await shared.reconcile("b")
+    assert shared.stalled("b")
+
+
+async def test_a_successor_is_seen_in_the_request_that_reads_both(shared: SharedDevice) -> None:
+    """The claim of another process: the former owner must touch nothing in its next pass."""
+    await shared.add("b")
+    uids = {name: shared.body(name)["metadata"]["uid"] for name in ("a", "b")}
+    for name, claim in (("a", None), ("b", uids["b"])):
+        patch = {"metadata": {"annotations": {names.CLAIM: claim}}}
+        await shared.harness.api.patch(kinds.RUNTIMES, name, "edge", patch)
+    before = list(shared.harness.backend.effects)
+    await shared.reconcile("a")
+    assert shared.stalled("a")
+    assert shared.harness.backend.effects == before
+
+
+async def test_a_runtime_that_was_recreated_for_another_device_is_found(shared: SharedDevice) -> None:
+    await shared.harness.api.edit(kinds.RUNTIMES, "a", "edge", lambda body: body["spec"].update(deviceId="plc-2"))
+    await shared.reconcile("a")
+    assert {identity.device_id for identity in shared.harness.backend.containers} >= {"plc-2"}
