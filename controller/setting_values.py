@@ -14,7 +14,6 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator
 
 from controller import listening
-from controller.api import runtimes
 from controller.listening import Listen
 
 MAX_READS = 64
@@ -74,6 +73,8 @@ def _template(value: Any) -> Any:
     value = {} if value is None else value
     if not isinstance(value, dict):
         raise ValueError("give a partial Runtime spec as a mapping")
+    from controller.api import runtimes  # noqa: PLC0415 - the API starts sooner without, and few set a template
+
     unknown = set(value) - {field.alias for field in runtimes.RuntimeSpec.model_fields.values()}
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))} is not a field of a Runtime's spec")

@@ -6,6 +6,7 @@ Only an unusable setting fails the start. A missing certificate, cloud or engine
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -67,7 +68,9 @@ class Manager:
         return await installation.in_cluster(self._settings, self._state, stack, self._variables, self._shutdown)
 
     async def _start(self, made: Installation, stack: AsyncExitStack) -> None:
-        from controller.manager import process  # noqa: PLC0415 - while it is imported, the API answers already
+        # In a thread, so that the API answers meanwhile.
+        await asyncio.to_thread(importlib.import_module, "controller.manager.process")
+        from controller.manager import process  # noqa: PLC0415 - imported above
 
         await process.start(process.environment(made, stack, self._notifier, self._shutdown, self._limits))
 

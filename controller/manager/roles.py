@@ -6,6 +6,8 @@ one process at a time, the leader. The module of a role is imported only where t
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -36,12 +38,16 @@ class Part:
 
 
 class Role(NamedTuple):
-    """One row. ``standalone`` and ``cluster`` say how long the role runs there; None: never."""
+    """One row. ``standalone`` and ``cluster`` say how long the role runs there; None: never.
+
+    ``module`` is imported before ``build``, in a thread, so that the API answers meanwhile.
+    """
 
     name: str
     build: Callable[[Environment], Awaitable[Part]]
     standalone: Lifetime | None
     cluster: Lifetime | None
+    module: str = __name__
 
 
 async def _node(environment: Environment) -> Part:
@@ -120,11 +126,12 @@ async def _link(environment: Environment) -> Part:
     return Part(controllers, stop=made.stop)
 
 
-LEADER = Role("leader", _leader, standalone=None, cluster="term")  # comes with every other role of a term
+# It comes with every other role of a term.
+LEADER = Role("leader", _leader, standalone=None, cluster="term", module="controller.manager.leader")
 TABLE = (
-    Role("node", _node, standalone="process", cluster="process"),
-    Role("pods", _pods, standalone=None, cluster="term"),
-    Role("link", _link, standalone="process", cluster="term"),
+    Role("node", _node, standalone="process", cluster="process", module="controller.manager.node"),
+    Role("pods", _pods, standalone=None, cluster="term", module="controller.manager.pods"),
+    Role("link", _link, standalone="process", cluster="term", module="controller.manager.link"),
 )
 
 
@@ -142,6 +149,7 @@ async def start(rows: Iterable[Role], environment: Environment) -> Mapping[str, 
     # Build all before any loop runs: a role that cannot be built fails the start before another one has acted.
     parts: list[Part] = []
     for row in rows:
+        await asyncio.to_thread(importlib.import_module, row.module)
         parts.append(await row.build(environment))
         environment = replace(environment, nodes=parts[-1].nodes or environment.nodes)
     supervisor = Supervisor()

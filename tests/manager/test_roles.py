@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,20 @@ async def test_all_roles_are_built_before_the_first_runs_and_stop_in_reverse_ord
         *("a is built", "b is built", "a runs", "b runs"),
         *("b stops", "a stops", "a is cancelled", "b is cancelled", "b is closed", "a is closed"),
     ]
+
+
+async def test_the_loop_runs_while_the_module_of_a_role_is_imported(
+    env: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop_ran = threading.Event()
+    (tmp_path / "slow_role.py").write_text("import slow_role_gate\nassert slow_role_gate.wait(30)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "slow_role_gate", loop_ran)
+    monkeypatch.setitem(sys.modules, "slow_role", None)  # so that it is removed at the end
+    monkeypatch.delitem(sys.modules, "slow_role")
+    asyncio.get_running_loop().call_soon(loop_ran.set)
+    async with env.stack:
+        await roles.start([Recorder().role("a")._replace(module="slow_role")], env)
 
 
 async def test_a_role_gets_the_nodes_of_a_role_above_it(
