@@ -8,7 +8,7 @@ import signal
 
 import click
 
-from controller import errors, files, heap, lean_imports, tls_buffers
+from controller import errors, files, heap, lean_imports, open_files, tls_buffers
 from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.cli import logging as logs
 from controller.cli.options import with_settings
@@ -35,6 +35,7 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
     """Run until a signal arrives. Raises errors.SettingError."""
     tls_buffers.shrink()
     heap.share()
+    open_files.raise_limit()
     rate_limits = logs.set_up(settings.log_format, settings.log_level)
     lean_imports.prepare(settings.roles)
     # A safety net: our files get their modes explicitly, but SQLite, libraries and new code may forget.

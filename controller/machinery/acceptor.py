@@ -62,9 +62,9 @@ class Acceptor:
         """The connection has sent a request."""
         self._active.add(request.protocol)
 
-    def on_authentication(self, request: web.Request) -> None:
+    def on_authentication(self, request: web.Request, user: str) -> None:
         """The client of the connection has authenticated."""
-        self._connections.mark_authenticated(request.protocol)
+        self._connections.mark_authenticated(request.protocol, user)
 
     async def close(self) -> None:
         """Stop accepting and close all connections. Does nothing if it was never opened."""
@@ -106,7 +106,8 @@ class Acceptor:
             self._handshakes.add(handshake)
             handshake.add_done_callback(self._on_handshake)
             # Counted before the handshake ends: one that never does costs a descriptor and memory as well.
-            _abort(self._connections.add(handshake, host))
+            for surplus in self._connections.add(handshake, host):
+                _abort(surplus)
 
     async def _accept_local(self, server_socket: socket.socket, is_allowed: Callable[[socket.socket], bool]) -> None:
         while True:
@@ -130,6 +131,8 @@ class Acceptor:
 
 async def _next(server_socket: socket.socket) -> tuple[socket.socket, Any]:
     """The next connection and the address of its peer."""
+    # sock_accept() does not yield while connections wait: many at once would hold up everything else, even handshakes.
+    await asyncio.sleep(0)
     while True:
         try:
             return await asyncio.get_running_loop().sock_accept(server_socket)
@@ -155,8 +158,11 @@ async def _handshake(connection: socket.socket, server: web.Server, context: ssl
 def _abort(connection: Any) -> None:
     """Abort a connection or its handshake."""
     if isinstance(connection, asyncio.Task):
-        connection.cancel()
-    elif connection is not None and connection.transport is not None:
+        if connection.cancel():
+            return
+        # It has just ended: its callback would no longer find it counted, and the connection would stay.
+        connection = None if connection.cancelled() else connection.result()
+    if connection is not None and connection.transport is not None:
         connection.transport.abort()
 
 

@@ -12,10 +12,11 @@ from aiohttp import web
 
 from controller.errors import SettingError
 from controller.machinery.acceptor import FIRST_SECONDS, Acceptor
-from controller.machinery.connection_limits import ConnectionLimits
+from controller.machinery.connection_limits import Bounds, ConnectionLimits
 
 # The leader of a cluster opens a connection for each query, up to 256 at once, and all of them begin unauthenticated.
-CONNECTIONS, PER_HOST, UNAUTHENTICATED = 320, 256, 256
+PER_HOST = 256
+OTHERS = Bounds(unauthenticated=PER_HOST, authenticated=PER_HOST)
 
 
 class HttpServer:
@@ -39,7 +40,7 @@ class HttpServer:
         # aiohttp waits a minute for open requests by default; systemd kills the service after ten seconds.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         app.middlewares.insert(0, self._note_request)
-        self._acceptor = Acceptor(runner, limits or ConnectionLimits(CONNECTIONS, PER_HOST, UNAUTHENTICATED), first)
+        self._acceptor = Acceptor(runner, limits or ConnectionLimits(OTHERS, per_host=PER_HOST), first)
 
     @property
     def port(self) -> int:
@@ -62,9 +63,9 @@ class HttpServer:
         """Stop listening and close all connections."""
         await self._acceptor.close()
 
-    def mark_authenticated(self, request: web.Request) -> None:
-        """The client of the connection has authenticated: it is not closed in favour of others."""
-        self._acceptor.on_authentication(request)
+    def mark_authenticated(self, request: web.Request, user: str = "") -> None:
+        """The client of the connection has authenticated: it is not closed in favour of strangers."""
+        self._acceptor.on_authentication(request, user)
 
     @web.middleware
     async def _note_request(

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from controller import RELEASED, errors
+from controller import RELEASED, errors, open_files
 from controller.cloud import transport
 from controller.cloud.identity import Identity
 from controller.disk import on_host
@@ -27,6 +27,7 @@ Level = Literal["OK", "WARN", "FAIL"]
 CERTIFICATE_NOTICE = timedelta(days=30)
 DISK_NOTICE = 2 << 30  # bytes free
 DISK_LEAST = 200 << 20
+OPEN_FILES_LEAST = 8192  # all limits on connections add up to 3000, and a running container takes three
 PROGRAMS = {"mount": "mount", "umount": "mount"}
 # capability.h: bit numbers
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
@@ -53,6 +54,7 @@ def host(settings: Settings, interfaces: Sequence[HostInterface], now: datetime)
     yield cloud(settings)
     yield certificate(settings, now)
     yield privileges()
+    yield open_file_limit(open_files.limit())
     yield from programs()
     yield macvlan()
     yield cgroups()
@@ -133,6 +135,13 @@ def privileges(status: Path = Path("/proc/self/status")) -> Finding:
     if missing:
         return Finding("FAIL", "privileges", f"{', '.join(missing)} missing: run as root, or grant them in the unit")
     return Finding("OK", "privileges", "sufficient to configure network namespaces")
+
+
+def open_file_limit(limit: int) -> Finding:
+    """Whether the service may open enough files; ``limit`` is the hard one."""
+    if limit < OPEN_FILES_LEAST:
+        return Finding("WARN", "open files", f"at most {limit}: set LimitNOFILE=65536 in the unit, or ulimit -Hn")
+    return Finding("OK", "open files", f"up to {limit}")
 
 
 def programs(find: Callable[[str], str | None] = shutil.which) -> Iterator[Finding]:

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from controller.machinery import connection_limits
-from controller.machinery.connection_limits import ConnectionLimits
+from controller.machinery.connection_limits import Bounds, ConnectionLimits
 from controller.machinery.http_server import HttpServer
 
 
@@ -26,21 +25,22 @@ def serving(limits: ConnectionLimits | None = None, first: float = 20.0) -> Http
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HttpServer]:
-    """A server with one place, to which this host is another one."""
-    monkeypatch.setattr(connection_limits, "_is_loopback", lambda _: False)
-    server = serving(ConnectionLimits(total=1))
+async def server() -> AsyncIterator[HttpServer]:
+    """A server with one place for clients that do not authenticate."""
+    server = serving(ConnectionLimits(local=Bounds(unauthenticated=1, authenticated=1)))
     await server.start()
     yield server
     await server.stop()
 
 
-async def test_more_connections_than_there_are_places_are_refused(server: HttpServer) -> None:
-    _, kept = await asyncio.open_connection("127.0.0.1", server.port)
-    refused, _ = await asyncio.open_connection("127.0.0.1", server.port)
+async def test_of_more_connections_than_there_are_places_the_oldest_is_closed(server: HttpServer) -> None:
+    oldest, _ = await asyncio.open_connection("127.0.0.1", server.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     async with asyncio.timeout(30):
-        assert await refused.read() == b""
-    kept.close()
+        assert await oldest.read() == b""
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"answered")).startswith(b"HTTP/1.1 200")
+    writer.close()
 
 
 async def test_a_connection_that_sends_nothing_is_closed_and_one_with_requests_is_kept() -> None:

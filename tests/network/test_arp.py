@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address
@@ -16,7 +18,8 @@ from controller.network.arp import probe as arp_probe
 from controller.network.arp.guard import AddressGuard
 from controller.network.arp.listeners import Listeners
 from controller.network.arp.probe import GuardedAddress
-from controller.network.arp.sockets import ArpSocket
+from controller.network.arp.sockets import ArpSocket, who_has
+from tests.support import descriptors
 from tests.support.lan import Lan
 
 OURS = bytes.fromhex("02ab00000041")
@@ -53,6 +56,13 @@ async def changed(guard: AddressGuard) -> tuple[str, str]:
     """The next runtime that the guard reports."""
     async with asyncio.timeout(30):
         return await anext(guard.changes())
+
+
+async def test_a_question_is_answered_with_more_open_files_than_select_accepts(lan: Lan) -> None:
+    with descriptors.allowed(4096), contextlib.ExitStack() as held:
+        for _ in range(1024):
+            held.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        assert await asyncio.to_thread(who_has, lan.parent, IPv4Address(lan.gateway))
 
 
 async def test_an_unused_address_is_free(guard: AddressGuard, lan: Lan) -> None:

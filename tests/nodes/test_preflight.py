@@ -106,6 +106,13 @@ def test_the_capabilities_are_read_from_the_kernel(tmp_path: Path, effective: st
     assert missing in finding.text
 
 
+@pytest.mark.parametrize(("limit", "level"), [(65_536, "OK"), (1024, "WARN")])
+def test_a_low_limit_of_open_files_warns_with_the_remedy(limit: int, level: str) -> None:
+    finding = preflight.open_file_limit(limit)
+    assert finding.level == level
+    assert ("LimitNOFILE" in finding.text) == (level == "WARN")
+
+
 def test_a_missing_program_is_named_with_its_package() -> None:
     found = {
         finding.subject: finding

@@ -1,9 +1,11 @@
-"""Counts the open descriptors of this process, to detect leaks."""
+"""The open descriptors of this process: counted to detect leaks, and many at once."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -15,3 +17,14 @@ def opened(kind: str = "") -> int:
         with contextlib.suppress(FileNotFoundError):  # the folder's own, closed by now
             count += str(link.readlink()).startswith(kind)
     return count
+
+
+@contextlib.contextmanager
+def allowed(number: int) -> Iterator[None]:
+    """Allow this process at least this many open descriptors."""
+    soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

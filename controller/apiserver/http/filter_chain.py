@@ -72,7 +72,7 @@ class FilterChain:
             user = self._users.of(request)
             request[limits.TURN] = self._limits.turn(user)
             if user.name != ANONYMOUS.name and isinstance(request, web.Request):
-                request[MARK_AUTHENTICATED]()
+                request[MARK_AUTHENTICATED](user.impersonator or user.name)
             # Before a place is taken and the body is read: without rights nobody can use up either.
             self._policy.check(user, attrs)
             # Around the place, since a list may have to wait for one.

@@ -23,8 +23,8 @@ LINE_BYTES = 32 << 10  # of a request line: selectors can be long
 # Size and number of headers: an unauthenticated connection that never ends them keeps them in memory.
 FIELD_BYTES, FIELDS = 4 << 10, 32
 
-# Called once the client of the connection has authenticated.
-MARK_AUTHENTICATED: web.RequestKey[Callable[[], None]] = web.RequestKey("mark-authenticated")
+# Called with the user once the client of the connection has authenticated.
+MARK_AUTHENTICATED: web.RequestKey[Callable[[str], None]] = web.RequestKey("mark-authenticated")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -74,5 +74,5 @@ class Listener:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self._acceptor.on_request(request)
-        request[MARK_AUTHENTICATED] = lambda: self._acceptor.on_authentication(request)
+        request[MARK_AUTHENTICATED] = lambda user: self._acceptor.on_authentication(request, user)
         return await self._handler(request)

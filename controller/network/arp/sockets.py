@@ -97,8 +97,10 @@ def who_has(link: str, address: IPv4Address) -> str:
 
 def _answer(arp: ArpSocket) -> str:
     until = time.monotonic() + _SECONDS
+    waiting = select.poll()  # select() takes no descriptor above 1023
+    waiting.register(arp, select.POLLIN)
     while (left := until - time.monotonic()) > 0:
-        select.select([arp], [], [], left)
+        waiting.poll(left * 1000)
         if heard := arp.receive():
             return heard[0].mac.hex(":")
     return ""

@@ -40,14 +40,14 @@ async def test_a_viewer_reads_all_but_secrets_and_writes_nothing(
 async def test_a_connection_is_marked_once_its_user_is_authenticated(
     server: ApiServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known: list[object] = []
-    monkeypatch.setattr(ConnectionLimits, "mark_authenticated", lambda _, connection: known.append(connection))
+    known: list[str] = []
+    monkeypatch.setattr(ConnectionLimits, "mark_authenticated", lambda _, connection, user: known.append(user))
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz", ssl=False) as answer:
         assert answer.status == 200
     assert known == []
     async with issued(tmp_path, "viewer", 3600, clock) as viewer:
         assert await status(viewer, "GET", "/api/v1/secrets") == 403
-    assert len(known) == 1
+    assert known == ["viewer"]
 
 
 async def test_the_rules_of_a_viewer_are_listed_without_secrets(

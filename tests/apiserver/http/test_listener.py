@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 import tracemalloc
@@ -18,8 +19,9 @@ from yarl import URL
 from controller import tls_buffers
 from controller.apiserver.access.pki import Pki
 from controller.apiserver.http.listener import MARK_AUTHENTICATED, Listener
-from controller.machinery import acceptor, connection_limits
-from controller.machinery.connection_limits import ConnectionLimits
+from controller.machinery import acceptor
+from controller.machinery.connection_limits import Bounds, ConnectionLimits
+from tests.support import descriptors
 
 
 @pytest.fixture
@@ -36,47 +38,59 @@ async def answer(request: web.Request) -> web.Response:
     return web.Response(text=request.path)
 
 
-async def test_loopback_connections_are_accepted_beyond_the_limit(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-) -> None:
-    made = Listener(answer, ConnectionLimits(total=0))
-    url = f"https://127.0.0.1:{await made.open('127.0.0.1', 0, contexts[0])}"
-    async with aiohttp.ClientSession() as first, aiohttp.ClientSession() as second:
-        for session in (first, second, first, second):
-            async with session.get(url, ssl=contexts[1]) as answered:
-                assert await answered.text() == "/"
-    await made.close()
-
-
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Treat loopback connections as those of another host with unlimited time for its handshake."""
-    monkeypatch.setattr(connection_limits, "_is_loopback", lambda _: False)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give connections unlimited time for their handshakes."""
     monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 600.0)
 
 
-@pytest.mark.usefixtures("elsewhere")
-async def test_connections_count_before_their_handshake(
+def limited(unauthenticated: int) -> ConnectionLimits:
+    """Limits for this host."""
+    return ConnectionLimits(local=Bounds(unauthenticated, authenticated=9))
+
+
+@pytest.mark.usefixtures("patient")
+async def test_silent_connections_of_this_host_do_not_keep_others_out(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Listener(answer, ConnectionLimits(total=1))
+    made = Listener(answer, limited(8))
     port = await made.open("127.0.0.1", 0, contexts[0])
-    _, kept = await asyncio.open_connection("127.0.0.1", port)
-    refused, _ = await asyncio.open_connection("127.0.0.1", port)
-    assert await refused.read() == b""
-    kept.close()
+    before = descriptors.opened("socket:")
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+    async with aiohttp.ClientSession() as http, http.get(f"https://127.0.0.1:{port}", ssl=contexts[1]) as answered:
+        assert await answered.text() == "/"
+        assert descriptors.opened("socket:") <= before + len(silent) + 8 + 1  # the server's ends are few
+    for _, writer in silent:
+        writer.close()
     await made.close()
 
 
-@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.usefixtures("patient")
+async def test_connections_that_wait_to_be_accepted_do_not_hold_up_the_event_loop(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    made = Listener(answer)
+    port = await made.open("127.0.0.1", 0, contexts[0])
+    waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]  # without a turn for the server
+    turns, tasks = 0, len(asyncio.all_tasks())
+    while len(asyncio.all_tasks()) < tasks + len(waiting):  # each has a handshake
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= len(waiting)
+    for one in waiting:
+        one.close()
+    await made.close()
+
+
+@pytest.mark.usefixtures("patient")
 async def test_the_oldest_unauthenticated_connection_is_closed_for_a_new_one(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     async def authenticated(request: web.Request) -> web.Response:
-        request[MARK_AUTHENTICATED]()
+        request[MARK_AUTHENTICATED]("viewer")
         return web.Response(text="authenticated")
 
-    made = Listener(authenticated, ConnectionLimits(unauthenticated=1))
+    made = Listener(authenticated, limited(1))
     port = await made.open("127.0.0.1", 0, contexts[0])
     url = f"https://127.0.0.1:{port}"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1], limit=1)) as http:
