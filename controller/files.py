@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 
 NO_RIGHT = "give the controller permission to write it"
-READ_ONLY = "the file system is read-only: mount it read-write"
+READ_ONLY = "mount the file system read-write; if the kernel made it read-only (dmesg), check the disk before"
 SPACE = "free space on the disk"
 REMEDIES = {
     errno.ENOSPC: SPACE,

@@ -19,6 +19,7 @@ from controller.apiserver.access import kubeconfigs
 from controller.apiserver.access.pki import Pki
 from controller.cli import main
 from controller.state import State
+from tests.support import small_disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,6 +109,20 @@ def test_an_error_is_one_sentence_with_status_1(
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
     assert not Path("/nonexistent").exists()
+
+
+@pytest.mark.parametrize("folder", ["", "state"], ids=["used before", "new"])
+def test_a_start_on_a_read_only_disk_fails_with_one_sentence_and_its_remedy(tmp_path: Path, folder: str) -> None:
+    with small_disk.tmpfs(tmp_path / "disk") as disk:
+        with State(disk.path).lock():
+            State(disk.path).install_id("07048933")
+        disk.read_only(True)
+        done = program("run", environment={"EDGE_STATE_DIR": str(disk.path / folder)})
+        disk.read_only(False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Read-only file system" in done.stderr
+    assert ("set a writable directory" if folder else "mount the file system read-write") in done.stderr
 
 
 def test_crds_prints_manifests() -> None:
