@@ -16,6 +16,7 @@ from controller import boottime
 
 HOUR = 3600
 KEPT_HOURS = 48
+ACTIVE_SECONDS = 60  # a series without a sample for longer makes room for a new one
 # An answer to the cloud has two lists of at most this many points of 40 bytes: 230 kB of the 900 kB allowed for a
 # message. Four hours fit at 5 s, 48 hours at one minute.
 MAX_POINTS = 3000
@@ -115,8 +116,9 @@ class Hour:
 
 
 class History:
-    """All series by name. Their number is bounded: the least recently updated one is dropped.
+    """All series by name. Their number is bounded: a new one replaces the least recently updated one if that has ended.
 
+    Otherwise it is not recorded: with more runtimes than places, each sample would drop the series that is due next.
     ``clock`` must be monotonic.
     """
 
@@ -129,19 +131,19 @@ class History:
         self._series: dict[str, dict[int, Hour]] = {}
         self._updated_at: dict[str, float] = {}  # when each series had its last sample, or was restored
 
-    def record(self, name: str, sample: Sample) -> None:
-        """Append one sample to a series, which is created with its first sample."""
+    def record(self, name: str, sample: Sample) -> bool:
+        """Append one sample to a series, which is created with its first sample; False if there is no place for it."""
+        if name not in self._series and not self._make_room():
+            return False
         # Re-inserting keeps the dictionary in the order of the last update.
-        hours = self._series.pop(name, None)
-        if hours is None:
-            hours = {}
-            self._make_room()
+        hours = self._series.pop(name, {})
         self._series[name], self._updated_at[name] = hours, self._clock()
         number = sample.timestamp // HOUR
         if number not in hours:
             hours[number] = Hour(number)
             _drop_oldest(hours)
         hours[number].add(sample)
+        return True
 
     def restore(self, name: str, hours: Iterable[Hour]) -> None:
         """Merge archived hours with those recorded since the start."""
@@ -202,9 +204,15 @@ class History:
     def _span(self, hours: int) -> int:
         return next((span for span in _SPANS if hours * HOUR // span <= self._max_points), HOUR)
 
-    def _make_room(self) -> None:
-        if len(self._series) >= self._max_series:
-            self._drop(next(iter(self._series)))
+    def _make_room(self) -> bool:
+        """Return whether there is a place for another series, after dropping one if necessary."""
+        if len(self._series) < self._max_series:
+            return True
+        oldest = next(iter(self._series))
+        if self._clock() - self._updated_at[oldest] < ACTIVE_SECONDS:
+            return False
+        self._drop(oldest)
+        return True
 
     def _drop(self, name: str) -> None:
         del self._series[name], self._updated_at[name]

@@ -57,6 +57,7 @@ class Sampler:
         self._host: HostReading | None = None
         self._containers: dict[str, ContainerReading] = {}
         self._failed = False
+        self._crowded = False
         self._due: float | None = None  # on the loop's clock
         self.controller = Controller("sample the usage", self._sample_on_grid, beat=beat)
 
@@ -145,9 +146,15 @@ class Sampler:
                 await asyncio.sleep(0)
 
     def _record(self, host: HostReading, now: int) -> None:
+        # First, so that it always has a place.
         self._history.record(_HOST_SERIES, Sample(now, host.cpu_percent, host.memory_used / MIB))
-        for key, reading in self._containers.items():
-            self._history.record(_device_series(key), Sample(now, reading.cpu_percent, reading.memory_used / MIB))
+        without = [key for key, reading in self._containers.items() if not self._record_device(key, reading, now)]
+        if without and not self._crowded:
+            logger.warning("Too many runtimes for a history of each: none is kept of %s and others", without[0])
+        self._crowded = bool(without)
+
+    def _record_device(self, key: str, reading: ContainerReading, now: int) -> bool:
+        return self._history.record(_device_series(key), Sample(now, reading.cpu_percent, reading.memory_used / MIB))
 
 
 def _device_series(key: str) -> str:

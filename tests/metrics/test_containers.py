@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,49 @@ MIB = 1 << 20
 CONTAINER = "ab" * 32
 CGROUPS = "/sys/fs/cgroup/"
 V1_STAT = "cache 1\ninactive_file 5\ntotal_cache 9\ntotal_inactive_file 1048576\n"
-V2_STAT = "anon 1\nfile 2\ninactive_anon 7\ninactive_file 1048576\n"
+# In the order of Linux 6.12; older kernels print fewer lines.
+V2_STAT = """anon 4194304
+file 3145728
+kernel 1245184
+kernel_stack 49152
+pagetables 163840
+sec_pagetables 0
+percpu 1440
+sock 0
+vmalloc 0
+shmem 0
+zswap 0
+zswapped 0
+file_mapped 1056768
+file_dirty 0
+file_writeback 0
+swapcached 0
+anon_thp 2097152
+file_thp 0
+shmem_thp 0
+inactive_anon 4214784
+active_anon 4096
+inactive_file 1048576
+active_file 2097152
+unevictable 0
+slab_reclaimable 569344
+slab_unreclaimable 389120
+slab 958464
+workingset_refault_file 0
+pgfault 1518
+pgmajfault 7
+"""
+V2_CPU = """usage_usec {0}
+user_usec 1
+system_usec 2
+nice_usec 0
+core_sched.force_idle_usec 0
+nr_periods 0
+nr_throttled 0
+throttled_usec 0
+nr_bursts 0
+burst_usec 0
+"""
 
 
 class FakeHost:
@@ -49,7 +92,7 @@ class FakeHost:
 
     def v2(self, path: str, microseconds: int, memory: int) -> None:
         self._write("cgroup.controllers", "cpu memory\n")
-        self._write(f"{path.lstrip('/')}/cpu.stat", f"usage_usec {microseconds}\nuser_usec 1\n")
+        self._write(f"{path.lstrip('/')}/cpu.stat", V2_CPU.format(microseconds))
         self._write(f"{path.lstrip('/')}/memory.current", f"{memory}\n")
         self._write(f"{path.lstrip('/')}/memory.stat", V2_STAT)
 
@@ -196,10 +239,9 @@ BUSY = f"import sys\nsys.stdin.read(1)\nkept = b'x' * {BUSY_MEMORY}\nwhile True:
 class BusyProcess:
     """A process in its own real cgroups that keeps one core busy and uses some memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path, hierarchies: Sequence[str]) -> None:
         name = ownership.new_name("edge-test-")
-        unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-        self._groups = [Path("/sys/fs/cgroup", kind, name) for kind in ([""] if unified else ["cpuacct", "memory"])]
+        self._groups = [root / hierarchy / name for hierarchy in hierarchies]
         self._process = subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
         self.pid = self._process.pid
 
@@ -217,7 +259,7 @@ class BusyProcess:
         while cgroups.parse_cpu(used.read_bytes()) - start < seconds:
             os.sched_yield()
 
-    def end(self) -> None:
+    def close(self) -> None:
         self._process.kill()
         self._process.wait()
         for group in self._groups:
@@ -228,12 +270,25 @@ class BusyProcess:
 @pytest.fixture
 def busy_process() -> Iterator[BusyProcess]:
     requirements.root()
-    process = BusyProcess()
-    try:
+    unified = Path(CGROUPS, "cgroup.controllers").exists()
+    with contextlib.closing(BusyProcess(Path(CGROUPS), [""] if unified else ["cpuacct", "memory"])) as process:
         process.start()
         yield process
+
+
+def test_the_cpu_time_of_a_real_v2_cgroup_is_read_on_every_host(tmp_path: Path) -> None:
+    requirements.root()
+    # Also with the controllers on v1: the kernel counts CPU time in any v2 cgroup, but memory only with its controller.
+    subprocess.run(["mount", "-t", "cgroup2", "none", tmp_path], check=True)
+    try:
+        with contextlib.closing(BusyProcess(tmp_path, [""])) as process:
+            process.start()
+            table = Path(f"/proc/{process.pid}/cgroup").read_text()
+            cpu = tmp_path / table.partition("0::/")[2].splitlines()[0] / "cpu.stat"
+            while cgroups.parse_cpu(cpu.read_bytes()) < 0.1:
+                os.sched_yield()
     finally:
-        process.end()
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_real_cgroup_is_read_until_it_is_removed(busy_process: BusyProcess) -> None:
@@ -245,7 +300,7 @@ def test_a_real_cgroup_is_read_until_it_is_removed(busy_process: BusyProcess) ->
     assert reading.cpu_percent > 0
     assert BUSY_MEMORY <= reading.memory_used < 200 * MIB
     before = opened(CGROUPS)
-    busy_process.end()
+    busy_process.close()
     assert reader.read(pids) == {}
     assert opened(CGROUPS) == before - 3
     assert reader.read(pids) == {}

@@ -139,11 +139,25 @@ def test_a_clock_in_the_future_does_not_evict_the_present() -> None:
     assert len(history.series()["host"]) <= 50
 
 
-def test_the_least_recently_updated_series_is_evicted() -> None:
-    history = History(max_series=2)
-    for name in ("a", "b", "a", "c"):
-        history.record(name, Sample(MIDNIGHT, 1, 1))
+def test_a_new_series_replaces_the_least_recently_updated_one_once_that_has_ended() -> None:
+    now = [0.0]
+    history = History(max_series=2, clock=lambda: now[0])
+    for name, seconds in (("a", 0), ("b", 5), ("a", 60), ("c", 64)):
+        now[0] = seconds
+        recorded = history.record(name, Sample(MIDNIGHT, 1, 1))
+    assert not recorded
+    now[0] = 65
+    assert history.record("c", Sample(MIDNIGHT, 1, 1))
     assert set(history.series()) == {"a", "c"}
+
+
+def test_more_runtimes_than_places_cost_no_series_that_is_recorded() -> None:
+    history = History(max_series=3)
+    for second in range(3):
+        for name in ("host", "a", "b", "c", "d"):
+            history.record(name, Sample(MIDNIGHT + second, 1, 1))
+    assert {name: len(history.query(name, MIDNIGHT, MIDNIGHT + 9)) for name in "abc"} == {"a": 3, "b": 3, "c": 0}
+    assert len(history.query("host", MIDNIGHT, MIDNIGHT + 9)) == 3
 
 
 @given(st.lists(st.integers(0, 10 * HOUR), max_size=300), st.integers(10, 100))

@@ -126,6 +126,17 @@ async def test_all_containers_can_be_set_at_once(harness: Harness) -> None:
     assert dict(harness.sampler.containers) == {"b": ContainerReading(3, 64 * MIB)}
 
 
+async def test_runtimes_without_a_place_in_the_history_are_logged_once(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.sampler.set_containers({f"edge/plc-{number}": 1 for number in range(256)})
+    for _ in range(3):
+        await harness.tick()
+    assert len(harness.sampler.host_usage(NOW, NOW + 60)) == 3
+    assert len(harness.sampler.device_usage("edge/plc-0", NOW, NOW + 60)) == 3
+    assert caplog.text.count("none is kept of edge/plc-255") == 1
+
+
 async def test_a_failing_source_is_logged_once_and_keeps_the_last_reading(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
