@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from controller import errors
+from controller import boottime, errors
 from controller.api import reasons
 from controller.backends.base import Identity, Progress, Target
 from controller.backends.docker.containers import create_body, labels
@@ -26,15 +26,25 @@ from controller.backends.docker.networking import endpoint_plan
 from controller.backends.docker.parts import Parts
 from controller.network.desired_interface import DesiredInterface
 
+# An engine with other rights refuses no longer, and the attempt that tells costs the creation of one container.
+REFUSED_SECONDS = 600.0
+
 _IPV6 = Path("/proc/sys/net/ipv6")
 
 log = logging.getLogger(__name__)
 
 
 class ContainerCreator:
-    """Creates containers. Remembers for the life of the process that the host refuses realtime."""
+    """Creates containers. Remembers for a while that the host refuses realtime; ``clock`` must be monotonic."""
 
-    def __init__(self, parts: Parts, facets: Facets, images: Images, pids_limit: int) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        facets: Facets,
+        images: Images,
+        pids_limit: int,
+        clock: Callable[[], float] = boottime.now,
+    ) -> None:
         self._engine = parts.engine
         self._networks = parts.networks
         self._containers = parts.containers
@@ -43,7 +53,8 @@ class ContainerCreator:
         self._parents = parts.parents
         self._images = images
         self._pids_limit = pids_limit
-        self._realtime_refused = False
+        self._clock = clock
+        self._realtime_refused_until = float("-inf")
 
     async def create(self, target: Target, progress: Progress) -> Target:
         """Create a container that replaces no other; return the target with its image and MAC addresses.
@@ -70,7 +81,7 @@ class ContainerCreator:
             target.identity, lambda lans: endpoint_plan.at_creation(desired_interfaces, lans)
         )
         macs = {desired.name: desired.mac_address for desired in desired_interfaces}
-        realtime = provenance.realtime and not self._realtime_refused
+        realtime = provenance.realtime and self._clock() >= self._realtime_refused_until
         provenance = dataclasses.replace(provenance, mac_addresses=macs, realtime=realtime)
         body = await self._body(target, provenance, planned.connect)
         await self._create_and_connect(target, body | {"Image": name})
@@ -90,13 +101,13 @@ class ContainerCreator:
     async def recreate_without_realtime(self, target: Target) -> None:
         """Recreate the stopped container unchanged except for realtime, which this host does not support."""
         log.warning("The host refuses realtime: recreating the container without it", extra={"runtime": target.name})
-        self._realtime_refused = True
+        self._realtime_refused_until = self._clock() + REFUSED_SECONDS
         refused = await self._containers.require(target.identity)
         await self._remove(refused)
         # A start reads no Secrets, so their values come from the container that is recreated.
         values = create_body.secret_env(target.spec, refused.document["Config"].get("Env") or ())
         target = dataclasses.replace(target, secret_env=values)
-        await self.create_from(target, labels.provenance(refused.labels))
+        await self.create_from(target, dataclasses.replace(labels.provenance(refused.labels), realtime=False))
 
     async def _body(
         self, target: Target, provenance: labels.ContainerProvenance, connected: Mapping[str, DesiredInterface]

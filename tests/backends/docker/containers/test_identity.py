@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import docker
 import pytest
 from docker import errors as docker_errors
 
@@ -15,6 +16,8 @@ from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.containers import creator
+from controller.backends.docker.engine.failures import Refusal
 from controller.runtimes import plan
 from controller.runtimes.desired import Desired
 from tests.backends.conftest import BackendHarness
@@ -232,6 +235,29 @@ async def test_realtime_is_granted_or_omitted_with_a_warning(harness: BackendHar
     # A container that was created without it is not recreated.
     await harness.run(target, base.Step.STOP_CONTAINER, base.Step.START_CONTAINER)
     assert (await harness.backend.observe(target)).container_id == observed.container_id
+
+
+@pytest.mark.parametrize("seconds", [0.0, 600.0])
+async def test_realtime_is_tried_again_a_while_after_the_host_refused_it(
+    harness: BackendHarness, api: Any, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    refusals, start = ["error setting rlimit type 14: operation not permitted"], docker.APIClient.start
+
+    def refused_once(self: docker.APIClient, *arguments: Any, **options: Any) -> None:
+        if refusals:
+            raise Refusal(500, refusals.pop())
+        start(self, *arguments, **options)
+
+    monkeypatch.setattr(docker.APIClient, "start", refused_once)
+    monkeypatch.setattr(creator, "REFUSED_SECONDS", seconds)
+    await harness.up(harness.target(realtime={"enabled": True}))
+    later = harness.target("plc2", realtime={"enabled": True})
+    await harness.run(later, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
+
+    asked = bool(api.inspect_container(later.identity.device_id)["HostConfig"]["Ulimits"])
+
+    assert refusals == []
+    assert asked is (seconds == 0)
 
 
 async def test_the_value_of_a_secret_is_in_the_environment_and_in_no_label(harness: BackendHarness, api: Any) -> None:
