@@ -27,7 +27,10 @@ LEADER_LEASE = "edge-controller"
 LEASE_LABEL = f"{GROUP}/lease"
 NODE_LEASE = "node"
 
-# Audience of the tokens presented to a node (TokenRequest: spec.audiences).
+# Annotation of an EdgeNode: a digest of the key with which the leader queries the node (nodes/cluster/leader_key.py).
+LEADER_KEY = f"{GROUP}/leader-key"
+
+# Audience of the tokens presented to a node of 0.1 (TokenRequest: spec.audiences).
 NODE_AUDIENCE = f"node.{GROUP}"
 
 # Labels on every container, network and volume that we create.

@@ -80,7 +80,7 @@ class Settings(BaseModel):
     )
     node_token: Path = Field(
         Path("/var/run/secrets/edge-controller/token"),
-        description=f"In a cluster: the leader's projected token for nodes, with audience {names.NODE_AUDIENCE}.",
+        description=f"In a cluster: the leader's token for nodes of version 0.1, with audience {names.NODE_AUDIENCE}.",
     )
     namespace: ObjectName = Field(
         "edge", description="Namespace of the cloud's runtimes and default namespace of the kubeconfig."

@@ -48,5 +48,3 @@ NETWORK_ATTACHMENT_DEFINITIONS = Kind(
 )
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap", namespaced=True)
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
-TOKEN_REVIEWS = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
-ACCESS_REVIEWS = Kind("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)

@@ -32,7 +32,8 @@ async def start(environment: Environment, node: LocalNode) -> NodeAgent:
     installation = environment.installation
     api, name, listen = installation.api, installation.node_name, installation.settings.node_listen
     own = await asyncio.to_thread(certificate.make)
-    server = NodeServer(listen.host, listen.port, own.context, NodeAuthorizer(api, name), node, api, name)
+    authorizer = NodeAuthorizer(api, name, own.pem)
+    server = NodeServer(listen.host, listen.port, own.context, authorizer, node, api, name)
     # Listen first: with port 0 the EdgeNode's URL needs the port that the kernel chose.
     await server.start()
     environment.stack.push_async_callback(server.stop)

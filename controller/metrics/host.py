@@ -5,15 +5,20 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import psutil
+from pydantic import Field
 
 from controller import boottime
 from controller.metrics.disks import Disks
 
 MIB = 1 << 20
 GIB = 1 << 30
+
+# The bounds are checked in what another node answers: one wrong number must not spoil the sums over all nodes.
+Percent = Annotated[float, Field(ge=0, lt=101)]  # rounding may exceed 100
+Size = Annotated[int, Field(ge=0, lt=1 << 60)]
 
 
 class CpuTimes(NamedTuple):
@@ -27,12 +32,12 @@ class CpuTimes(NamedTuple):
 class HostReading:
     """One reading: CPU in percent of all cores together (0-100), sizes in bytes, uptime in seconds."""
 
-    cpu_percent: float
-    memory_used: int
-    memory_total: int
-    disk_used: int
-    disk_total: int
-    uptime: int
+    cpu_percent: Percent
+    memory_used: Size
+    memory_total: Size
+    disk_used: Size
+    disk_total: Size
+    uptime: Size
 
 
 @dataclass(frozen=True)

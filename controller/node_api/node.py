@@ -13,18 +13,19 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol
 from pydantic import Field
 
 from controller.devices.serial import SerialDevice
-from controller.metrics.host import HostReading
+from controller.metrics.host import HostReading, Size
 from controller.network.interfaces import HostInterface
 from controller.node_api.periods import Period
 
 Scheme = Literal["http", "https"]
+Cores = Annotated[int, Field(ge=0, le=1 << 16)]
 
 
 class Point(NamedTuple):
     """One point of a usage curve: Unix seconds, and percent or MB of 2^20 bytes."""
 
-    timestamp: int
-    value: float
+    timestamp: Size
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Usage(NamedTuple):
@@ -39,9 +40,9 @@ class HostFacts(NamedTuple):
 
     os: str
     kernel: str
-    cpu_count: int
-    memory_total: int
-    disk_total: int
+    cpu_count: Cores
+    memory_total: Size
+    disk_total: Size
     addresses: list[tuple[str, str]]
 
 
@@ -79,7 +80,7 @@ class HttpRequest:
 class HttpResponse:
     """The runtime's answer: JSON as a value, text as a string, else base64 (see ``encoding``)."""
 
-    status_code: int
+    status_code: Annotated[int, Field(ge=100, le=999)]
     headers: dict[str, str] = field(repr=False)
     body: Any = field(repr=False)
     content_type: str
@@ -91,7 +92,7 @@ class Reading(NamedTuple):
     """Current usage of a host, and its number of logical cores."""
 
     host: HostReading
-    cpu_count: int
+    cpu_count: Cores
 
 
 class Placement(NamedTuple):

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 from controller.node_api.node import Node
 
 PATH = "/v1/"
-LIMIT = 16 << 20  # bytes of a query or an answer: run_command carries up to 8 MiB of text, and files as base64
+LIMIT = 16 << 20  # bytes of a query: run_command carries up to 8 MiB of text, and files as base64
+ANSWER_LIMIT = 4 << 20  # bytes of an answer: the body of a response is at most 0.7 MB, each curve of a usage 0.1 MB
 REFUSED = 422  # the query was understood, and its result is an error
 
 # An older node must refuse a parameter that it does not know, not ignore it.

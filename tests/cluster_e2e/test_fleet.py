@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
 from aiohttp import web
 
-from controller import errors, names
+from controller import names
 from controller.metrics.host import gigabytes
-from controller.nodes.cluster import certificate
-from controller.nodes.cluster.remote_node import Address, RemoteNode
+from controller.nodes.cluster import certificate, leader_key
+from controller.nodes.cluster.leader_key import HEADER
+from controller.nodes.cluster.remote_node import Address
 from tests.support.edge_cluster import EdgeCluster
 from tests.support.edge_host import AGENT, NAMESPACE, eventually
 
@@ -176,35 +178,40 @@ async def test_a_request_in_flight_is_not_repeated_by_the_next_leader(fleet: Fle
     assert web_server.requests == ["/api/load"]
 
 
-async def test_only_the_leaders_account_may_query_a_node(fleet: Fleet) -> None:
-    edge, address = fleet.edge, await fleet.address("node-1")
-    metadata = {"name": "stranger", "namespace": NAMESPACE}
-    await edge.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    tokens = {
-        "the token is not valid for nodes": await edge.make_token(),
-        f"system:serviceaccount:{NAMESPACE}:stranger may not create edgenodes/proxy": await edge.make_token(
-            names.NODE_AUDIENCE, "stranger"
-        ),
-        "give a bearer token": "",
-    }
-    for sentence, token in tokens.items():
-        file = edge.directory / "other-token"
-        file.write_text(token)
-        node = RemoteNode(address, file)
-        with pytest.raises(errors.CommandError, match=sentence):
-            await node.host_facts()
-        await node.close()
-    node = RemoteNode(address, edge.token)
-    assert (await node.host_facts()).cpu_count == psutil.cpu_count()
-    await node.close()
+async def query(address: Address, headers: Mapping[str, str]) -> int:
+    """The status of a node's answer to a caller with these headers."""
+    context = await asyncio.to_thread(certificate.client_context, address.certificate)
+    url, name = f"{address.url}/v1/host_facts", certificate.HOST
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(url, data=b"{}", ssl=context, server_hostname=name) as answer,
+    ):
+        return answer.status
 
 
-async def test_the_leader_sends_no_token_to_a_node_with_another_certificate(fleet: Fleet) -> None:
-    address, other = await fleet.address("node-1"), await asyncio.to_thread(certificate.make)
-    node = RemoteNode(address._replace(certificate=other.pem), fleet.edge.token)
-    with pytest.raises(errors.CommandError, match="certificate verify failed"):
-        await node.host_facts()
-    await node.close()
+async def test_only_the_leader_may_query_a_node(fleet: Fleet) -> None:
+    address = await fleet.address("node-1")
+    token = await fleet.edge.make_token(names.NODE_AUDIENCE)
+    for headers in ({}, {HEADER: "made up"}, {"Authorization": f"Bearer {token}"}):
+        assert await query(address, headers) == 401
+    assert "Refused a query from 127.0.0.1" in fleet.nodes["node-1"].log_text()
+
+
+async def test_the_key_for_one_node_is_refused_by_the_other(fleet: Fleet) -> None:
+    first, second = [await fleet.address(name) for name in NODES]
+    published = f"{names.LEADER_KEY}={leader_key.digest('key', first.certificate)}"
+    await fleet.edge.kubectl("annotate", "--overwrite", "edgenode", first.name, published)
+    assert await query(first, {HEADER: "key"}) == 200
+    assert await query(second, {HEADER: "key"}) == 401
+
+
+async def test_an_update_of_the_status_cannot_publish_a_key(fleet: Fleet) -> None:
+    before = (await fleet.edge.get("edgenode", "node-2"))["metadata"]["annotations"]
+    # The role of a node contains no other right to change an EdgeNode (test_rights.py).
+    patch = {"metadata": {"annotations": {names.LEADER_KEY: "made-up"}}, "status": {"version": "made-up"}}
+    arguments = ("edgenode", "node-2", "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+    await fleet.edge.kubectl("patch", *arguments)
+    assert (await fleet.edge.get("edgenode", "node-2"))["metadata"]["annotations"] == before
 
 
 async def test_a_runtime_is_placed_or_the_answer_says_what_each_node_has(

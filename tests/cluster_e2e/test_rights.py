@@ -31,8 +31,13 @@ class Right(NamedTuple):
     verb: str
 
 
-# Not used in tests: edgenodes/proxy is only checked, by nodes for their callers; commands are deleted after a day.
-UNUSED_IN_TESTS = {Right("getedge.me", "edgenodes/proxy", "create"), Right("getedge.me", "runtimecommands", "delete")}
+# Not used in tests: nodes of 0.1 need the first three to authorize their callers; commands are deleted after a day.
+UNUSED_IN_TESTS = {
+    Right("getedge.me", "edgenodes/proxy", "create"),
+    Right("authentication.k8s.io", "tokenreviews", "create"),
+    Right("authorization.k8s.io", "subjectaccessreviews", "create"),
+    Right("getedge.me", "runtimecommands", "delete"),
+}
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ REFRESH_SECONDS = 5.0
 
 
 class ClusterNodeDirectory:
-    """``token`` is the file with our token for nodes; with ``pods``, Runtimes may go to nodes without Docker."""
+    """``token`` is the file with our token for nodes of 0.1; with ``pods``, Runtimes may go to nodes without Docker."""
 
     def __init__(self, api: ApiClient, token: Path, *, pods: bool) -> None:
         self._api = api
@@ -109,7 +109,7 @@ class ClusterNodeDirectory:
 
     def _client(self, address: Address) -> Node:
         if address not in self._clients:
-            self._clients[address] = RemoteNode(address, self._token)
+            self._clients[address] = RemoteNode(address, self._api, self._token)
         return self._clients[address]
 
     async def _close_all_except(self, addresses: list[Address]) -> None:

@@ -1,84 +1,64 @@
-"""Decides who may query a node. As for a kubelet, the API checks token and permission (TokenReview,
-SubjectAccessReview).
+"""Decides whether the caller of a node is the leader: whether it knows the key whose digest is in the EdgeNode.
 
-The token's audience must be names.NODE_AUDIENCE: a token for the API is not accepted here, and this one not there. The
-permission is ``create`` on ``edgenodes/proxy``.
+All unknown keys together cost one read of the EdgeNode per second, whoever sends how many of them. So strangers can
+neither load the API nor delay the leader: a known key is found in memory, and a new one after the next read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from typing import Any, NamedTuple
+import hmac
 
-from controller import names
+from controller import errors, names
 from controller.api import kinds
-from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
+from controller.nodes.cluster import leader_key
 
-CACHE_SECONDS = 30.0
-CACHE_SIZE = 64
-REVIEWS_AT_ONCE = 4  # callers with made-up tokens must not overload the API
-
-
-class Verdict(NamedTuple):
-    """``status`` is an HTTP status (200, 401 or 403); ``reason`` is one sentence for a person."""
-
-    status: int
-    reason: str = ""
+CACHE_SECONDS = 30.0  # after which a known key is looked up again, as another process may lead by then
+PAUSE_SECONDS = 1.0  # between the beginnings of two reads
 
 
 class NodeAuthorizer:
-    """Authorizes callers of the node ``node``; a verdict is cached for half a minute."""
+    """Authorizes callers of the node ``name`` with this certificate (PEM)."""
 
-    def __init__(self, api: ApiClient, node: str) -> None:
+    def __init__(self, api: ApiClient, name: str, certificate: str) -> None:
         self._api = api
-        self._node = node
-        self._review_slots = asyncio.Semaphore(REVIEWS_AT_ONCE)
-        self._cache: dict[str, tuple[float, Verdict]] = {}
+        self._name = name
+        self._certificate = certificate
+        self._known = ""  # the digest in the EdgeNode
+        self._known_at = float("-inf")  # in the time of the event loop
+        self._failure = ""  # of the last read
+        self._begun_at = float("-inf")  # the time of the last read
+        self._begun = self._completed = 0  # the number of the last read, and of the last one with an outcome
+        self._reading = asyncio.Lock()
 
-    async def authorize(self, authorization: str) -> Verdict:
-        """The verdict on an ``Authorization`` header. Raises errors.ApiError when the API cannot be asked."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return Verdict(401, "give a bearer token")
-        # Only a digest, so that the cache contains no tokens.
-        key, now = hashlib.sha256(token.encode()).hexdigest(), asyncio.get_running_loop().time()
-        decided_at, verdict = self._cache.get(key, (float("-inf"), Verdict(401)))
-        if now - decided_at > CACHE_SECONDS:
-            async with self._review_slots:
-                verdict = await self._review(token)
-            self._store(key, now, verdict)
-        return verdict
+    async def is_leader(self, key: str) -> bool:
+        """Whether the caller that sends this key is the leader. Raises errors.ApiError if that cannot be read."""
+        given, begun = leader_key.digest(key, self._certificate), self._begun
+        if self._is_known(given):
+            return True
+        async with self._reading:
+            # All callers that wait share the next read and its failure: each would otherwise wait for the API in turn.
+            if self._completed <= begun and not self._is_known(given):
+                await self._read()
+            if self._failure and not self._is_known(given):
+                raise errors.ApiUnavailableError(self._failure)
+        return self._is_known(given)
 
-    def _store(self, key: str, now: float, verdict: Verdict) -> None:
-        self._cache.pop(key, None)
-        if len(self._cache) >= CACHE_SIZE:
-            # Refusals first: callers with made-up tokens must not push out a token that is known.
-            refused = (known for known, (_, each) in self._cache.items() if each.status != 200)
-            del self._cache[next(refused, next(iter(self._cache)))]
-        self._cache[key] = (now, verdict)
+    def _is_known(self, given: str) -> bool:
+        is_recent = asyncio.get_running_loop().time() - self._known_at <= CACHE_SECONDS
+        return is_recent and hmac.compare_digest(self._known.encode(), given.encode())
 
-    async def _review(self, token: str) -> Verdict:
-        spec = {"token": token, "audiences": [names.NODE_AUDIENCE]}
-        found = (await self._api.create(core_kinds.TOKEN_REVIEWS, {"metadata": {}, "spec": spec})).get("status") or {}
-        # A server that returns no audiences has not checked them (API reference: TokenReviewStatus).
-        if not found.get("authenticated") or names.NODE_AUDIENCE not in (found.get("audiences") or ()):
-            return Verdict(401, f"the token is not valid for nodes (audience {names.NODE_AUDIENCE})")
-        user = found.get("user") or {}
-        if await self._is_allowed(user):
-            return Verdict(200)
-        return Verdict(403, f"{user.get('username')} may not create edgenodes/proxy of {self._node}")
-
-    async def _is_allowed(self, user: dict[str, Any]) -> bool:
-        attributes = {
-            "group": names.GROUP,
-            "version": names.VERSION,
-            "resource": kinds.EDGE_NODES.plural,
-            "subresource": "proxy",
-            "verb": "create",
-            "name": self._node,
-        }
-        spec = {"user": user.get("username"), "groups": user.get("groups") or [], "resourceAttributes": attributes}
-        review = await self._api.create(core_kinds.ACCESS_REVIEWS, {"metadata": {}, "spec": spec})
-        return bool((review.get("status") or {}).get("allowed"))
+    async def _read(self) -> None:
+        """Read the digest in the EdgeNode, a pause after the last read."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._begun_at + PAUSE_SECONDS - loop.time())
+        self._begun, self._begun_at = self._begun + 1, loop.time()
+        try:
+            found = await self._api.get(kinds.EDGE_NODES, self._name)
+        except errors.ApiError as error:
+            self._failure = str(error)
+        else:
+            self._known = (found["metadata"].get("annotations") or {}).get(names.LEADER_KEY, "")
+            self._known_at, self._failure = self._begun_at, ""
+        self._completed = self._begun

@@ -1,4 +1,4 @@
-"""Answers the leader's queries on a node of a cluster, over TLS, for authorized callers (node_authorizer.py).
+"""Answers the leader's queries on a node of a cluster, over TLS, for the leader only (node_authorizer.py).
 
 It forwards HTTP requests to this node's own runtimes only, whoever the caller is.
 """
@@ -19,6 +19,7 @@ from controller.machinery.client import ApiClient
 from controller.machinery.http_server import HttpServer
 from controller.node_api import queries
 from controller.node_api.node import HttpRequest, Node
+from controller.nodes.cluster import leader_key
 from controller.nodes.cluster.node_authorizer import NodeAuthorizer
 
 log = logging.getLogger(__name__)
@@ -49,14 +50,14 @@ class NodeServer(HttpServer):
     async def _admit(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Authorize the caller before reading the body."""
+        """Authenticate the caller before reading the body."""
         try:
-            verdict = await self._authorizer.authorize(request.headers.get("Authorization", ""))
+            is_leader = await self._authorizer.is_leader(request.headers.get(leader_key.HEADER, ""))
         except errors.ApiError as error:
             return _refusal(503, f"cannot authenticate the caller: {error}")
-        if verdict.status != 200:
-            log.warning("Refused a query from %s: %s", request.remote, verdict.reason)
-            return _refusal(verdict.status, verdict.reason)
+        if not is_leader:
+            log.warning("Refused a query from %s, which does not have the leader's key", request.remote)
+            return _refusal(401, "not the leader's key: another process leads, or the leader is older than this node")
         self.mark_authenticated(request)
         return await handler(request)
 
@@ -90,4 +91,7 @@ class NodeServer(HttpServer):
 
 
 def _refusal(status: int, message: str, reason: str = "") -> web.Response:
-    return web.json_response({"error": message, "reason": reason}, status=status)
+    response = web.json_response({"error": message, "reason": reason}, status=status)
+    # A connection of a stranger would keep its place for an hour.
+    response.force_close()
+    return response

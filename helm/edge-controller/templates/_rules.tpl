@@ -12,10 +12,11 @@
 - apiGroups: [getedge.me]
   resources: [runtimecommands]
   verbs: [get, list, create, delete]
+# patch: to publish the digest of its key for a node, in the metadata of the EdgeNode. No node may write that.
 - apiGroups: [getedge.me]
   resources: [edgenodes]
-  verbs: [get, list]
-# To query the agent of a node, which checks for this permission.
+  verbs: [get, list, patch]
+# Agents of version 0.1 check for this permission, during an upgrade.
 - apiGroups: [getedge.me]
   resources: [edgenodes/proxy]
   verbs: [create]
@@ -88,7 +89,7 @@
   verbs: [create, delete]
 {{- end }}
 
-{{/* A node: runs its Runtimes, publishes its EdgeNode, and authorizes its callers. */}}
+{{/* A node: runs its Runtimes and publishes its EdgeNode. */}}
 {{- define "edge.rules.node" -}}
 - apiGroups: [getedge.me]
   resources: [runtimes]
@@ -109,6 +110,7 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# Agents of version 0.1 need both, during an upgrade.
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
   verbs: [create]

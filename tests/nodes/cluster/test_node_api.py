@@ -1,7 +1,4 @@
-"""Queries to a node over TLS: the same answers as in the same process, for authorized callers only.
-
-The API's reviews are faked here; tests/cluster_e2e/test_fleet.py has the real ones.
-"""
+"""Queries to a node over TLS: the same answers as in the same process, for the leader only."""
 
 from __future__ import annotations
 
@@ -15,16 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller import errors, names
+from controller import errors
 from controller.api import kinds, reasons
-from controller.machinery import kinds as core_kinds
 from controller.machinery.kinds import Kind
 from controller.node_api import queries
 from controller.node_api.node import File, HttpRequest, HttpResponse, Node
 from controller.node_api.periods import Between, Last
 from controller.nodes.cluster import certificate
 from controller.nodes.cluster.directory import ClusterNodeDirectory
-from controller.nodes.cluster.node_authorizer import CACHE_SIZE, NodeAuthorizer
+from controller.nodes.cluster.leader_key import HEADER, LeaderKey
+from controller.nodes.cluster.node_authorizer import NodeAuthorizer
 from controller.nodes.cluster.node_server import NodeServer
 from controller.nodes.cluster.remote_node import Address, RemoteNode
 from tests.support.command_harness import FakeNode
@@ -34,39 +31,25 @@ NAME, ADDRESS = "node-1", "10.213.0.2"
 REQUEST = HttpRequest(ADDRESS, 8443, "https", "POST", "/a?b=c", {"q": ["1", "2"]}, {"X-A": "b"}, {"n": [1, None]})
 
 
-class ReviewingApi(DirectApi):
-    """Knows two tokens: ``leader``, which is authorized, and ``person``, which is not."""
-
-    reviews = 0
-
-    async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
-        if kind == core_kinds.TOKEN_REVIEWS:
-            self.reviews += 1
-            spec = body["spec"]
-            known = spec["token"] in ("leader", "person") and spec["audiences"] == [names.NODE_AUDIENCE]
-            user = {"username": spec["token"], "groups": ["g"]}
-            return {"status": {"authenticated": known, "user": user, "audiences": spec["audiences"] if known else []}}
-        if kind == core_kinds.ACCESS_REVIEWS:
-            return {"status": {"allowed": body["spec"]["user"] == "leader"}}
-        return await super().create(kind, body)
-
-
 class Served:
     """A node behind a NodeServer."""
 
-    def __init__(self, api: ReviewingApi, folder: Path) -> None:
+    def __init__(self, api: DirectApi, folder: Path) -> None:
         self.api = api
         self.node = FakeNode()
         self.token = folder / "token"
-        self.token.write_text("leader\n")
+        self.token.write_text("token for 0.1\n")
         self.own = certificate.make()
-        self.server = NodeServer(
-            "127.0.0.1", 0, self.own.context, NodeAuthorizer(self.api, NAME), self.node, self.api, NAME
-        )
+        authorizer = NodeAuthorizer(self.api, NAME, self.own.pem)
+        self.server = NodeServer("127.0.0.1", 0, self.own.context, authorizer, self.node, self.api, NAME)
 
     @property
     def address(self) -> Address:
         return Address(NAME, f"https://127.0.0.1:{self.server.port}", self.own.pem)
+
+    def remote(self, address: Address) -> RemoteNode:
+        """The leader's client for a node."""
+        return RemoteNode(address, self.api, self.token)
 
     async def run_here(self, address: str = ADDRESS) -> None:
         """Create a runtime of this node with that address."""
@@ -79,14 +62,14 @@ class Served:
 
     async def announce(self, pem: str) -> None:
         """Publish the node's address in its EdgeNode."""
-        await self.api.create(kinds.EDGE_NODES, {"metadata": {"name": NAME}, "spec": {}})
         api = {"url": self.address.url, "certificate": pem}
         await self.api.patch(kinds.EDGE_NODES, NAME, "", {"status": {"api": api}}, subresource="status")
 
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    async with ReviewingApi() as api:
+    async with DirectApi() as api:
+        await api.create(kinds.EDGE_NODES, {"metadata": {"name": NAME}, "spec": {}})
         served = await asyncio.to_thread(Served, api, tmp_path)
         await served.server.start()
         yield served
@@ -95,7 +78,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def remote(served: Served) -> AsyncIterator[RemoteNode]:
-    remote = RemoteNode(served.address, served.token)
+    remote = served.remote(served.address)
     yield remote
     await remote.close()
 
@@ -174,56 +157,59 @@ async def test_an_error_of_the_node_arrives_unchanged(served: Served, remote: No
     assert getattr(raised.value, "reason", "") == getattr(error, "reason", "")
 
 
-@pytest.mark.parametrize(
-    ("token", "sentence"),
-    [
-        ("", "give a bearer token"),
-        ("stranger", "the token is not valid for nodes"),
-        ("person", "person may not create edgenodes/proxy of node-1"),
-    ],
-)
-async def test_an_unauthorized_caller_gets_no_answer(served: Served, remote: Node, token: str, sentence: str) -> None:
-    served.token.write_text(token)
-    with pytest.raises(errors.CommandError, match=sentence):
-        await remote.host_facts()
+@pytest.mark.parametrize("key", [{}, {HEADER: "made up"}, {"Authorization": "Bearer x"}], ids=str)
+async def test_a_stranger_gets_no_answer_and_no_place(served: Served, key: dict[str, str]) -> None:
+    context = await asyncio.to_thread(certificate.client_context, served.own.pem)
+    async with aiohttp.ClientSession(headers=key) as session:
+        url = served.address.url + "/v1/reading"
+        async with session.post(url, data=b"{}", ssl=context, server_hostname=certificate.HOST) as answer:
+            assert answer.status == 401
+            assert answer.headers["Connection"] == "close"
 
 
-async def test_while_the_api_is_unavailable_no_caller_is_authorized(
-    served: Served, remote: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def unavailable(*_: Any) -> Any:
-        raise errors.ApiUnavailableError("the API does not answer")
+async def test_while_the_api_is_unavailable_no_caller_is_authenticated(served: Served, remote: Node) -> None:
+    def unavailable(verb: str, _: Kind) -> None:
+        if verb == "get":
+            raise errors.ApiUnavailableError("the API does not answer")
 
-    monkeypatch.setattr(served.api, "create", unavailable)
+    served.api.fault = unavailable
     with pytest.raises(errors.CommandError, match="cannot authenticate the caller: the API does not answer"):
         await remote.reading()
 
 
-async def test_a_verdict_is_cached(served: Served, remote: Node) -> None:
-    for _ in range(5):
+async def test_without_a_published_key_no_query_is_sent(served: Served, remote: Node) -> None:
+    await served.api.delete(kinds.EDGE_NODES, NAME)
+    with pytest.raises(errors.CommandError, match=r"node node-1 cannot be queried: .*not found"):
         await remote.reading()
-    assert served.api.reviews == 1
 
 
-async def test_made_up_tokens_do_not_push_out_one_that_is_known(served: Served, remote: Node) -> None:
-    authorizer = NodeAuthorizer(served.api, NAME)
-    for token in ("leader", *map(str, range(2 * CACHE_SIZE)), "leader"):
-        await authorizer.authorize(f"Bearer {token}")
-    assert served.api.reviews == 1 + 2 * CACHE_SIZE
+async def test_the_key_is_published_once(served: Served, remote: Node) -> None:
+    await asyncio.gather(*(remote.reading() for _ in range(5)))
+    assert served.api.requests.count(("patch", "edgenodes")) == 1
 
 
-async def test_a_node_with_another_certificate_gets_no_token(served: Served) -> None:
+async def test_a_former_leader_is_refused_until_it_publishes_its_key_again(served: Served, remote: Node) -> None:
+    other = served.remote(served.address)
+    await remote.reading()
+    await other.reading()
+    with pytest.raises(errors.CommandError, match=r"refused the query \(401\): not the leader's key"):
+        await remote.reading()
+    assert await remote.reading() == await served.node.reading()
+    await other.close()
+
+
+async def test_a_node_with_another_certificate_gets_no_key(served: Served) -> None:
     other = await asyncio.to_thread(certificate.make)
-    impostor = RemoteNode(Address(NAME, served.address.url, other.pem), served.token)
+    impostor = served.remote(served.address._replace(certificate=other.pem))
     with pytest.raises(errors.CommandError, match="certificate verify failed"):
         await impostor.reading()
-    assert served.api.reviews == 0  # the token was not shown
+    assert ("get", "edgenodes") not in served.api.requests  # the key was not shown
     await impostor.close()
 
 
 @pytest.mark.parametrize("pem", ["", "no certificate", "Zertifikat für node-1"])
 async def test_an_invalid_certificate_is_an_error_of_that_node(served: Served, pem: str) -> None:
-    damaged = RemoteNode(Address(NAME, served.address.url, pem), served.token)
+    damaged = served.remote(served.address._replace(certificate=pem))
     with pytest.raises(errors.CommandError, match="node node-1 cannot be reached"):
         await damaged.reading()
 
@@ -232,16 +218,6 @@ async def test_a_node_that_does_not_listen_is_an_error(served: Served, remote: N
     await served.server.stop()
     with pytest.raises(errors.CommandError, match="node node-1 cannot be reached: "):
         await remote.reading()
-
-
-async def test_an_answer_too_large_for_a_node_is_an_error(
-    served: Served, remote: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await served.run_here()
-    served.node.response = HttpResponse(200, {}, "x" * 5000, "text/plain")
-    monkeypatch.setattr(queries, "LIMIT", 4000)
-    with pytest.raises(errors.CommandError, match="node node-1 cannot be reached: it answers with more than"):
-        await remote.request(REQUEST, 5)
 
 
 @pytest.mark.parametrize(
@@ -255,8 +231,9 @@ async def test_an_answer_too_large_for_a_node_is_an_error(
     ],
 )
 async def test_a_malformed_query_is_refused(served: Served, path: str, body: bytes, status: int) -> None:
+    key = await LeaderKey(served.api, NAME, served.own.pem).published()
     context = await asyncio.to_thread(certificate.client_context, served.own.pem)
-    async with aiohttp.ClientSession(headers={"Authorization": "Bearer leader"}) as session:
+    async with aiohttp.ClientSession(headers={HEADER: key}) as session:
         url = served.address.url + path
         async with session.post(url, data=body, ssl=context, server_hostname=certificate.HOST) as answer:
             assert answer.status == status
