@@ -81,16 +81,16 @@ async def test_a_missing_interface_does_not_fail_the_probe(guard: AddressGuard) 
 async def test_the_start_and_the_end_of_a_conflict_are_reported(guard: AddressGuard, lan: Lan) -> None:
     ours = held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
-    assert guard.conflicting_mac(ours) == ""
+    assert guard.rival(ours) == ""
 
     mac = await asyncio.to_thread(lan.take, lan.address(60))
     await asyncio.to_thread(lan.speak, lan.address(60))
     assert await changed(guard) == ("edge", "plc-1")
-    assert guard.conflicting_mac(ours) == mac
+    assert guard.rival(ours) == f"the machine {mac}"
 
     await asyncio.to_thread(lan.release, lan.address(60))
     assert await changed(guard) == ("edge", "plc-1")
-    assert guard.conflicting_mac(ours) == ""
+    assert guard.rival(ours) == ""
 
 
 @pytest.mark.parametrize("loss", ["down", "no carrier"])
@@ -102,7 +102,7 @@ async def test_a_parent_without_a_link_does_not_end_a_conflict(docker_machine: N
     try:
         for _ in range(5):
             await guard._check()
-        assert guard.conflicting_mac(ours) == THEIRS.hex(":")
+        assert guard.rival(ours) == f"the machine {THEIRS.hex(':')}"
     finally:
         guard.close()
 
@@ -117,9 +117,9 @@ async def test_a_machine_that_answers_seldom_is_one_conflict(
             guard._on_claim(lan.parent, packets.ArpClaim(ours.address, THEIRS))
             await guard._check()
             await guard._check()
-        assert guard.conflicting_mac(ours) == THEIRS.hex(":")
+        assert guard.rival(ours) == f"the machine {THEIRS.hex(':')}"
         await guard._check()
-        assert guard.conflicting_mac(ours) == ""
+        assert guard.rival(ours) == ""
     finally:
         guard.close()
     assert len([record for record in caplog.records if "is also" in record.getMessage()]) == 1
@@ -139,23 +139,36 @@ async def test_a_removal_that_a_probe_notices_first_reopens_the_socket(lan: Lan)
     listeners.listen({})
 
 
-async def test_claims_with_changing_macs_are_reported_once_a_minute(
+async def test_of_changing_macs_two_are_reported_and_then_several_machines(
     docker_machine: None, lan: Lan, caplog: pytest.LogCaptureFixture
 ) -> None:
     time = [0.0]
     guard, ours = AddressGuard(clock=lambda: time[0]), held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
-    claims = [
-        packets.ArpClaim(ours.address, bytes.fromhex("02ef0000") + number.to_bytes(2, "big")) for number in range(500)
-    ]
+    macs = [bytes.fromhex("02ef0000") + number.to_bytes(2, "big") for number in range(500)]
+    seen = []
     try:
-        for claim in claims:
-            guard._on_claim(lan.parent, claim)
-        assert guard.conflicting_mac(ours) == claims[0].mac.hex(":")
-        time[0] = 60.0
-        for claim in claims[1:]:
-            guard._on_claim(lan.parent, claim)
-        assert guard.conflicting_mac(ours) == claims[1].mac.hex(":")
+        for _ in range(60):
+            for mac in macs:
+                guard._on_claim(lan.parent, packets.ArpClaim(ours.address, mac))
+            seen.append(guard.rival(ours))
+            time[0] += 1.0
+    finally:
+        guard.close()
+    assert seen == [f"the machine {mac.hex(':')}" for mac in macs[:2]] + ["several machines"] * 58
+    assert len([record for record in caplog.records if "is also" in record.getMessage()]) == 3
+
+
+async def test_two_machines_that_take_turns_are_reported_once_each(
+    docker_machine: None, lan: Lan, caplog: pytest.LogCaptureFixture
+) -> None:
+    time = [0.0]
+    guard, ours = AddressGuard(clock=lambda: time[0]), held(lan, 60)
+    guard.guard("edge", "plc-1", [ours])
+    try:
+        for mac in (THEIRS, bytes.fromhex("02cd00000043")) * 20:
+            guard._on_claim(lan.parent, packets.ArpClaim(ours.address, mac))
+            time[0] += 2.0
     finally:
         guard.close()
     assert len([record for record in caplog.records if "is also" in record.getMessage()]) == 2
@@ -167,7 +180,7 @@ async def test_a_released_address_is_not_guarded(guard: AddressGuard, lan: Lan) 
     guard.guard("edge", "plc-1", [])
     await asyncio.to_thread(lan.take, lan.address(60))
     await asyncio.to_thread(lan.speak, lan.address(60))
-    assert guard.conflicting_mac(ours) == ""
+    assert guard.rival(ours) == ""
 
 
 @pytest.mark.parametrize("down_before", [False, True])
@@ -180,7 +193,7 @@ async def test_a_parent_that_comes_back_is_guarded_again(guard: AddressGuard, la
     await asyncio.to_thread(lan.plug)
     await asyncio.to_thread(lan.take, lan.address(60))
     async with asyncio.timeout(30):
-        while not guard.conflicting_mac(ours):  # every reconcile pass guards the runtime's addresses again
+        while not guard.rival(ours):  # every reconcile pass guards the runtime's addresses again
             guard.guard("edge", "plc-1", [ours])
             await asyncio.to_thread(lan.speak, lan.address(60))
 

@@ -25,7 +25,8 @@ from controller.network.arp.probe import GuardedAddress, Probe
 _PROBES, _PROBE_SECONDS, _LAST_PROBE_SECONDS = 3, 0.1, 0.15
 _CHECK_SECONDS = 5.0
 _SILENT_CHECKS = 3  # a machine that answers late or seldom must not end and begin its conflict again and again
-_REPORT_SECONDS = 60.0  # between reports of different machines: a host on the LAN could claim with a new MAC every time
+# A host on the LAN could claim with a new MAC every time, and each report is a log line and a write to the disk.
+_REPORT_SECONDS, _NAMED_RIVALS = 1.0, 2
 _DEFEND_SECONDS = 10.0  # two defending hosts must not start an ARP storm (RFC 5227 section 2.4)
 
 log = logging.getLogger(__name__)
@@ -48,16 +49,19 @@ class AddressGuard:
         self._probes: set[Probe] = set()
         # Time and MAC of the last claim by another machine.
         self._answered: dict[GuardedAddress, tuple[float, bytes]] = {}
-        self._conflicts: dict[GuardedAddress, bytes] = {}
+        self._conflicts: dict[GuardedAddress, tuple[bytes, ...]] = {}  # the machines reported
         self._silent_checks: dict[GuardedAddress, int] = {}  # since the last claim
         self._defended: dict[GuardedAddress, float] = {}
-        self._reported_at: dict[GuardedAddress, float] = {}  # when the machine in ``_conflicts`` was reported
+        self._reported_at: dict[GuardedAddress, float] = {}  # when ``_conflicts`` changed
         self._changed = PendingSet[tuple[str, str]]()
         self.controller = Controller("probe the addresses in conflict", self._check, period=check_seconds)
 
-    def conflicting_mac(self, own: GuardedAddress) -> str:
-        """Return the MAC address of another machine with the same guarded address, "" when there is none."""
-        return self._conflicts.get(own, b"").hex(":")
+    def rival(self, own: GuardedAddress) -> str:
+        """Return who else has the guarded address: "the machine MAC", or "several machines"; "" for nobody."""
+        known = self._conflicts.get(own, ())
+        if len(known) > _NAMED_RIVALS:
+            return "several machines"
+        return f"the machine {known[-1].hex(':')}" if known else ""
 
     def guard(self, namespace: str, device_id: str, addresses: Collection[GuardedAddress]) -> None:
         """Watch for other machines with a runtime's addresses; pass none for a runtime that does not run."""
@@ -163,15 +167,23 @@ class AddressGuard:
                 self._dispute(own, claim.mac)
 
     def _dispute(self, own: GuardedAddress, other: bytes) -> None:
-        known, now = self._conflicts.get(own), self._clock()
+        now = self._clock()
         self._silent_checks[own] = 0
-        if known is None or (known != other and now - self._reported_at[own] >= _REPORT_SECONDS):
-            self._conflicts[own], self._reported_at[own] = other, now
-            log.warning("Address conflict: %s on %s is also used by %s", own.address, own.parent, other.hex(":"))
+        if self._is_news(own, other, now):
+            self._conflicts[own] = (*self._conflicts.get(own, ()), other)
+            self._reported_at[own] = now
+            log.warning("Address conflict: %s on %s is also used by %s", own.address, own.parent, self.rival(own))
             self._report(own)
         if now - self._defended.get(own, float("-inf")) >= _DEFEND_SECONDS:
             self._defended[own] = now
             self._listeners.defend(own.parent, own.address, own.mac)
+
+    def _is_news(self, own: GuardedAddress, other: bytes, now: float) -> bool:
+        """Return whether to report this machine: a conflict has at most three reports, not all at once."""
+        known = self._conflicts.get(own, ())
+        if other in known or len(known) > _NAMED_RIVALS:
+            return False
+        return not known or now - self._reported_at[own] >= _REPORT_SECONDS
 
     def _report(self, own: GuardedAddress) -> None:
         for device in (device for device, group in self._guarded.items() if own in group):

@@ -67,11 +67,11 @@ class AddressRegistry:
 
     def with_conflict(self, found: ObservedInterface) -> ObservedInterface:
         """The observed interface, with a fault when another machine uses the same address."""
-        other = self._guard.conflicting_mac(_held(found)) if found.address and found.mac_address else ""
+        other = self._guard.rival(_held(found)) if found.address and found.mac_address else ""
         if not other or not found.in_order:
             return found
-        user = f"the machine {other} also uses {found.address} on {found.parent_interface}"
-        detail = f"{user}: disconnect that machine or set another address"
+        use = f"{found.address} on {found.parent_interface} is also used by {other}"
+        detail = f"{use}: disconnect what should not have it or set another address"
         return replace(found, in_order=False, detail=detail, awaits=reasons.ADDRESS_CONFLICT)
 
     def require_free(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> None:

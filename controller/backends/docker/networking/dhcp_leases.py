@@ -23,7 +23,7 @@ from controller.network.dhcp.leases import INFINITE, Lease
 from controller.network.dhcp.machine import Client, LeaseProblem
 
 _HOST_NAME_LIMIT = 63  # characters of one DNS label (RFC 1035, section 2.3.4)
-_NOT_IN_HOST_NAMES = re.compile(r"[^A-Za-z0-9-]+")
+_NOT_IN_HOST_NAMES = re.compile(r"[^a-z0-9-]+")
 
 _AWAITED = {
     None: (reasons.ADDRESS_PENDING, "waiting for a DHCP server"),
@@ -63,8 +63,8 @@ class DhcpLeases:
 
 
 def host_name(device_id: str) -> str:
-    """The device id as a host name: many DHCP servers drop one with other characters (RFC 1123 section 2.1)."""
-    return _NOT_IN_HOST_NAMES.sub("-", device_id)[:_HOST_NAME_LIMIT].strip("-")
+    """The device id as one label of a host name: many DHCP servers drop any other (RFC 1123 section 2.1)."""
+    return _NOT_IN_HOST_NAMES.sub("-", device_id.lower()).strip("-")[:_HOST_NAME_LIMIT].rstrip("-")
 
 
 def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedInterface:

@@ -84,7 +84,13 @@ def test_a_static_or_absent_interface_has_no_lease() -> None:
 
 @pytest.mark.parametrize(
     ("device_id", "name"),
-    [("PLC-1", "PLC-1"), ("line_2.plc", "line-2-plc"), ("plc._-", "plc"), ("a" * 62 + "..b", "a" * 62)],
+    [
+        ("plc-1", "plc-1"),
+        ("Line_3.PLC", "line-3-plc"),
+        ("plc._-", "plc"),
+        ("a" * 62 + "..b", "a" * 62),
+        ("a" * 62 + "-bcdefgh", "a" * 62),
+    ],
 )
 def test_the_host_name_has_only_the_characters_of_one(device_id: str, name: str) -> None:
     assert dhcp_leases.host_name(device_id) == name
