@@ -150,7 +150,7 @@ TABLE: tuple[Reason, ...] = (
         ADDRESS_PENDING, "waiting", "The controller is requesting an address from the DHCP server on the parent's LAN."
     ),
     Reason(DHCP_SILENT, "waiting", "No DHCP server responds on the parent's LAN; the controller keeps asking."),
-    Reason(LEASE_REFUSED, "waiting", "The DHCP server withdrew the address; the controller requests another one."),
+    Reason(LEASE_REFUSED, "waiting", "The DHCP server refuses the address; the controller requests another one."),
     Reason(
         LEASE_EXPIRED,
         "waiting",

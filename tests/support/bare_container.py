@@ -7,7 +7,7 @@ from pathlib import Path
 
 from controller.network import addresses
 from controller.network.dhcp.client import Link
-from controller.network.dhcp.machine import Client
+from controller.network.dhcp.requests import Client
 from tests.support.command import run
 from tests.support.lan import Lan
 from tests.support.processes import bare

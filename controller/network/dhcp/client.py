@@ -17,7 +17,8 @@ from controller.boottime import now
 from controller.container_root import Process
 from controller.network.dhcp import messages
 from controller.network.dhcp.leases import Lease
-from controller.network.dhcp.machine import LeaseProblem, Machine, Send
+from controller.network.dhcp.machine import LeaseProblem, Machine
+from controller.network.dhcp.requests import Send
 from controller.network.dhcp.sockets import LinkSocket, open_link
 
 _PASSING = {errno.ENETDOWN, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}

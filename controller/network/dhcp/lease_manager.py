@@ -23,7 +23,8 @@ from controller.machinery.pending import PendingSet
 from controller.network.dhcp import leases
 from controller.network.dhcp.client import LeaseClient, Link
 from controller.network.dhcp.leases import Lease
-from controller.network.dhcp.machine import Client, LeaseProblem, Machine
+from controller.network.dhcp.machine import LeaseProblem, Machine
+from controller.network.dhcp.requests import Client
 
 KEPT = 4096  # files of half a kilobyte; a node has at most 250 runtimes with eight interfaces
 # The file of a lease that is only renewed is written no more often, to spare SD cards. Its earlier expiry matters only

@@ -11,6 +11,7 @@ from controller.network.dhcp.messages import Message
 
 INFINITE = float("inf")
 _INFINITE = 0xFFFFFFFF
+_UNTOLD = 3600  # seconds of a lease without a time, or with the time 0, as some routers give
 _SHORTEST, _SOONEST = 10.0, 5.0  # minimum seconds of a lease, and until its renewal, to bound the rate of requests
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 NAME_SERVERS_KEPT = 3
@@ -60,8 +61,8 @@ def from_acknowledgement(message: Message, now: float, server_mac: bytes, before
 
     Leaves out a gateway outside the address's subnet, because the kernel refuses a route through it.
     """
-    seconds, server = message.number(messages.LEASE_SECONDS), message.server
-    if not seconds or server is None or not is_host(message.your_address):
+    seconds, server = message.number(messages.LEASE_SECONDS) or _UNTOLD, message.server
+    if server is None or not is_host(message.your_address):
         return None
     duration = INFINITE if seconds == _INFINITE else max(float(seconds), _SHORTEST)
     rebind = _within(message.number(messages.REBINDING_SECONDS), duration, 0.875)

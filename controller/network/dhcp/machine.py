@@ -8,15 +8,14 @@ requested first, and a node that boots before its DHCP server keeps using an une
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
 
 from controller.network.dhcp import leases, messages
 from controller.network.dhcp.leases import Lease
 from controller.network.dhcp.messages import Message
+from controller.network.dhcp.requests import Client, Exchange, Send
 
-BROADCAST = IPv4Address("255.255.255.255")
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 16.0  # seconds between repetitions, doubled each time
 _REQUESTS, _REBOOT_REQUESTS = 4, 3  # how often an offer, or the previous lease, is requested
 # Half the remaining time as in the RFC, but capped for long leases, so that the server's return is noticed soon.
@@ -39,26 +38,10 @@ class LeaseProblem(Enum):
     """The current problem; cleared by the next lease."""
 
     SILENT = "silent"  # no server answers
+    DENIED = "denied"  # a server refuses what it offers
     REFUSED = "refused"  # the server withdrew the address
     EXPIRED = "expired"  # the lease expired without a renewal
     UNRENEWED = "unrenewed"  # renewals are not answered; the lease is valid until it expires
-
-
-@dataclass(frozen=True)
-class Client:
-    """The client: its hardware address, which is also the client id, and its host name."""
-
-    mac: bytes
-    host_name: str
-
-
-@dataclass(frozen=True)
-class Send:
-    """A message to send, as a broadcast or to the server's hardware address."""
-
-    message: Message
-    destination: IPv4Address = BROADCAST
-    mac: bytes = b"\xff" * 6
 
 
 class Machine:
@@ -71,11 +54,12 @@ class Machine:
         self._client = client
         self._remembered = remembered
         self._random_number = random_number
+        self._exchange = Exchange(client, 0, 0.0)
         self._offer: Message | None = None
-        self._transaction = 0
-        self._began = 0.0
+        self._avoided: IPv4Address | None = None  # the server whose last offer came to nothing
+        self._withdrawn = False  # by another server than that of the lease
         self._sent = 0
-        self._refusals = 0  # of offers, since the last lease
+        self._refusals = 0  # since the last renewal
         self.state = State.SELECTING
         self.lease: Lease | None = None
         self.problem: LeaseProblem | None = None
@@ -94,7 +78,7 @@ class Machine:
 
     def received(self, message: Message, source_mac: bytes, now: float) -> list[Send]:
         """Process a server's message."""
-        if message.transaction != self._transaction or message.mac != self._client.mac:
+        if message.transaction != self._exchange.transaction or message.mac != self._client.mac:
             return []
         if self.state is State.SELECTING:
             return self._offered(message, now)
@@ -112,14 +96,23 @@ class Machine:
         """Return the messages due at ``deadline``; none before it."""
         if now < self.deadline:
             return []
+        if self._withdrawn:
+            return self._drop(now)
         if self.lease is not None:
             return self._renew_or_expire(self.lease, now)
-        if self._sent >= _SILENCE:
+        if self.state is State.SELECTING and self._offer is not None:
+            return self._enter(State.REQUESTING, now)  # nobody else offers
+        return self._ask_again(now)
+
+    def _ask_again(self, now: float) -> list[Send]:
+        """Repeat the last message, or go back after several without an answer."""
+        if self._sent >= _SILENCE and self.problem in (None, LeaseProblem.DENIED):
             # REFUSED and EXPIRED stay: they say more, and settled depends on them.
-            self.problem = self.problem or LeaseProblem.SILENT
+            self.problem = LeaseProblem.SILENT
         if self.state is State.REBOOTING and self._sent >= _REBOOT_REQUESTS:
             return self._fall_back_to_remembered(now)
-        if self.state is State.REQUESTING and self._sent >= _REQUESTS:
+        if self._offer is not None and self._sent >= _REQUESTS:
+            self._avoided = self._offer.server
             return self._enter(State.SELECTING, now)
         return self._repeat(now)
 
@@ -127,31 +120,55 @@ class Machine:
         if message.kind != messages.OFFER or message.server is None or not leases.is_host(message.your_address):
             return []
         self._offer = message
-        return self._enter(State.REQUESTING, now)
+        if message.server != self._avoided:
+            return self._enter(State.REQUESTING, now)
+        # Of several servers, one that refuses its own offers must not always win: the others have a second.
+        self.deadline = min(self.deadline, now + _FIRST_WAIT)
+        return []
 
     def _refused(self, message: Message, now: float) -> list[Send]:
-        """Drop the lease; after an accepted offer, only a NAK of the offering server counts."""
-        offer = self._offer
-        if self.state is State.REQUESTING and offer is not None:
-            return self._pause(now) if message.server == offer.server else []
-        if self.lease is not None or self._remembered is not None:
-            self.problem = LeaseProblem.REFUSED
-        # Also the remembered one: requested again, it would be refused again.
-        self.lease = self._remembered = None
-        return self._enter(State.SELECTING, now)
+        """Handle a NAK: that of the server that gave or offered the address counts at once."""
+        if self._offer is not None:
+            return self._deny(now) if message.server == self._offer.server else []
+        known = self.lease or self._remembered
+        if known is not None and message.server == known.server:
+            return self._drop(now)
+        # All servers are asked, and it may be another LAN. But the lease's own server, if it is here, knows better.
+        if self.state is not State.RENEWING:
+            self._withdrawn = True
+            self.deadline = min(self.deadline, now + _FIRST_WAIT)
+        return []
 
-    def _pause(self, now: float) -> list[Send]:
+    def _deny(self, now: float) -> list[Send]:
         """Wait before the next DISCOVER: a server that refuses what it has just offered would do so in a tight loop."""
+        self._avoided = self._offer.server if self._offer else None
         self._remembered = None
-        self._begin(State.SELECTING, now)
+        if self.problem in (None, LeaseProblem.SILENT):
+            self.problem = LeaseProblem.DENIED
         self._refusals += 1
-        self.deadline = now + self._backoff(self._refusals)
+        return self._pause(now, self._backoff(self._refusals))
+
+    def _drop(self, now: float) -> list[Send]:
+        """Drop the lease; also the remembered one, which would be refused again."""
+        self.problem = LeaseProblem.REFUSED
+        self.lease = self._remembered = None
+        self._refusals += 1
+        if self._refusals == 1:
+            return self._enter(State.SELECTING, now)
+        # A server may refuse to renew each lease that it has just given.
+        return self._pause(now, self._backoff(self._refusals - 1))
+
+    def _pause(self, now: float, seconds: float) -> list[Send]:
+        self._begin(State.SELECTING, now)
+        self.deadline = now + seconds
         return []
 
     def _bind(self, lease: Lease, now: float) -> None:
+        if self.lease is not None:
+            self._refusals = 0
         self.lease = self._remembered = lease
-        self.problem = self._offer = None
-        self._refusals = 0
+        self.problem = self._offer = self._avoided = None
+        self._withdrawn = False
         self.state = State.BOUND
         self.deadline = now + lease.renew_after
 
@@ -183,14 +200,14 @@ class Machine:
         self.state = state
         if state is not State.REQUESTING:
             self._offer = None
-            self._transaction = int(self._random_number() * 2**32)
-            self._began = now
+            self._withdrawn = False
+            self._exchange = Exchange(self._client, int(self._random_number() * 2**32), now)
         self._sent = 0
 
     def _repeat(self, now: float) -> list[Send]:
         self._sent += 1
         self.deadline = now + self._wait(now)
-        return [self._send(now)]
+        return [self._message(now)]
 
     def _wait(self, now: float) -> float:
         """Return the seconds until retransmission."""
@@ -208,26 +225,11 @@ class Machine:
         doubled = _FIRST_WAIT * (1 << min(attempts - 1, 10))
         return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._random_number())
 
-    def _send(self, now: float) -> Send:
-        kind = messages.DISCOVER if self.state is State.SELECTING else messages.REQUEST
-        used = self.lease.address.ip if self.lease is not None else IPv4Address(0)
-        message = Message(
-            kind, self._transaction, self._client.mac, used, seconds=int(now - self._began), options=self._options()
-        )
-        # A packet socket does no ARP, so a renewal goes to the MAC address that the last answer came from.
-        if self.state is State.RENEWING and self.lease is not None and self.lease.server_mac:
-            return Send(message, self.lease.server, self.lease.server_mac)
-        return Send(message)
-
-    def _options(self) -> dict[int, bytes]:
-        """Return the options by RFC 2131 table 5: which address and server belong in which message."""
-        # Type 1 is Ethernet (RFC 2132 section 9.14).
-        options = {messages.CLIENT_ID: b"\x01" + self._client.mac}
-        if self._client.host_name:
-            options[messages.HOST_NAME] = self._client.host_name.encode()
-        if self._offer is not None and self._offer.server is not None:
-            options[messages.REQUESTED_ADDRESS] = self._offer.your_address.packed
-            options[messages.SERVER] = self._offer.server.packed
-        elif self._remembered is not None and self.lease is None:
-            options[messages.REQUESTED_ADDRESS] = self._remembered.address.packed[:4]
-        return options
+    def _message(self, now: float) -> Send:
+        if self._offer is not None:
+            return self._exchange.accept(now, self._offer)
+        if self.lease is not None:
+            return self._exchange.renew(now, self.lease, by_its_server=self.state is State.RENEWING)
+        if self.state is State.SELECTING:
+            return self._exchange.discover(now, self._remembered)
+        return self._exchange.confirm(now, self._remembered)

@@ -19,7 +19,7 @@ _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = bytes([99, 130, 83, 99])
 _BOOTREQUEST, _BOOTREPLY, _ETHERNET, _MAC_LENGTH = 1, 2, 1, 6
 _SMALLEST = 300  # some relays drop shorter messages (RFC 1542 section 2.1)
-_UNSPECIFIED = IPv4Address(0)
+UNSPECIFIED = IPv4Address(0)
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Message:
     kind: int
     transaction: int
     mac: bytes
-    client_address: IPv4Address = _UNSPECIFIED
-    your_address: IPv4Address = _UNSPECIFIED
+    client_address: IPv4Address = UNSPECIFIED
+    your_address: IPv4Address = UNSPECIFIED
     seconds: int = 0
     options: Mapping[int, bytes] = field(default_factory=dict)
 
@@ -39,7 +39,7 @@ class Message:
         # No broadcast flag: a packet socket receives answers to an address that the link does not have yet.
         head = _FIXED.pack(
             *(_BOOTREQUEST, _ETHERNET, _MAC_LENGTH, 0, self.transaction, min(self.seconds, 0xFFFF), 0),
-            *(self.client_address.packed, self.your_address.packed, _UNSPECIFIED.packed, _UNSPECIFIED.packed),
+            *(self.client_address.packed, self.your_address.packed, UNSPECIFIED.packed, UNSPECIFIED.packed),
             *(self.mac, b"", b"", _COOKIE),
         )
         # 1500 bytes: without this option a server may only assume 576 (RFC 2131 section 2).

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from controller.container_root import Process
 from controller.network import setns
 from controller.network.dhcp import frames
-from controller.network.dhcp.machine import Send
+from controller.network.dhcp.requests import Send
 
 _ETH_P_IP = 0x0800
 _LARGEST = 2048

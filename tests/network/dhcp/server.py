@@ -9,8 +9,9 @@ from typing import Any
 
 from controller.network.dhcp import messages
 from controller.network.dhcp.leases import Lease
-from controller.network.dhcp.machine import Client, Machine, Send
+from controller.network.dhcp.machine import Machine
 from controller.network.dhcp.messages import Message
+from controller.network.dhcp.requests import Client, Send
 
 MAC = bytes.fromhex("02ab00000001")
 SERVER_MAC = bytes.fromhex("02cc00000001")
@@ -63,15 +64,16 @@ class Exchange:
 
 
 def reply(asked: Message, kind: int, address: str = ADDRESS, **more: Any) -> Message:
-    """A server's message; ``more`` are seconds (lease, renew, rebind), a mask, a server, routers, name servers."""
+    """A server's message; ``more`` are seconds (lease, None for none, renew, rebind), mask, server, router, dns."""
     options = {messages.KIND: bytes([kind]), messages.SERVER: IPv4Address(more.get("server", SERVER)).packed}
     if kind != messages.NAK:
         options |= {
-            messages.LEASE_SECONDS: more.get("lease", 3600).to_bytes(4, "big"),
             messages.SUBNET_MASK: IPv4Address(more.get("mask", "255.255.255.0")).packed,
             messages.ROUTER: IPv4Address(more.get("router", ROUTER)).packed,
             messages.NAME_SERVERS: b"".join(IPv4Address(each).packed for each in more.get("dns", ())),
         }
+    if (lease := more.get("lease", 3600)) is not None and kind != messages.NAK:
+        options[messages.LEASE_SECONDS] = lease.to_bytes(4, "big")
     for name, option in (("renew", messages.RENEWAL_SECONDS), ("rebind", messages.REBINDING_SECONDS)):
         if name in more:
             options[option] = more[name].to_bytes(4, "big")

@@ -12,7 +12,8 @@ import pytest
 
 from controller.network.dhcp import client as dhcp_client
 from controller.network.dhcp.client import LeaseClient, Link
-from controller.network.dhcp.machine import Client, Machine
+from controller.network.dhcp.machine import Machine
+from controller.network.dhcp.requests import Client
 from tests.support.processes import bare
 
 

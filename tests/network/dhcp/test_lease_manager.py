@@ -17,7 +17,7 @@ from controller import errors
 from controller.network import addresses
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager, LeaseState
-from controller.network.dhcp.machine import Client
+from controller.network.dhcp.requests import Client
 from tests.support.bare_container import BareContainer
 from tests.support.command import run
 from tests.support.descriptors import opened

@@ -10,8 +10,9 @@ import pytest
 
 from controller.network.dhcp import messages
 from controller.network.dhcp.leases import INFINITE
-from controller.network.dhcp.machine import BROADCAST, LeaseProblem, State
+from controller.network.dhcp.machine import LeaseProblem, State
 from controller.network.dhcp.messages import ACK, DISCOVER, NAK, OFFER, REQUEST
+from controller.network.dhcp.requests import BROADCAST
 from tests.network.dhcp.server import ADDRESS, MAC, SERVER, SERVER_MAC, Exchange, reply
 
 WANTED = IPv4Interface(f"{ADDRESS}/24")
@@ -114,8 +115,11 @@ def test_an_expired_address_is_dropped_and_requested_again() -> None:
     ({"lease": 3600, "renew": 5000, "rebind": 9000}, 1800, 3150),
     ({"lease": 3600, "renew": 1, "rebind": 2}, 1800, 3150),
     ({"lease": 1}, 5, 8.75),
+    ({"lease": 0}, 1800, 3150),
+    ({"lease": None}, 1800, 3150),
+    ({"lease": 0xFFFFFFFE}, 0x7FFFFFFF, 0xFFFFFFFE * 0.875),
 ])  # fmt: skip
-def test_plausible_t1_and_t2_of_the_server_are_used(given: dict[str, int], renewed: float, rebound: float) -> None:
+def test_plausible_times_of_the_server_are_used(given: dict[str, int | None], renewed: float, rebound: float) -> None:
     lease = Exchange().bound(**given).machine.lease
     assert lease is not None
     assert (lease.renew_after, lease.rebind_after) == (renewed, rebound)
@@ -208,7 +212,7 @@ def test_a_lan_with_another_subnet_refuses_the_previous_lease() -> None:
 
 @pytest.mark.parametrize("change", [
     {"transaction": 1}, {"mac": bytes(6)}, {"kind": NAK}, {"options": {messages.KIND: b"\x05"}},
-], ids=["another exchange", "another client", "a refusal of another server", "without a lease time"])  # fmt: skip
+], ids=["another exchange", "another client", "a refusal of another server", "without a server"])  # fmt: skip
 def test_unrelated_messages_change_nothing(change: dict[str, Any]) -> None:
     exchange = Exchange().start()
     exchange.answer(OFFER)

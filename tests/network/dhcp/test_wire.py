@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.network.dhcp import frames, leases, messages
-from controller.network.dhcp.machine import BROADCAST
 from controller.network.dhcp.messages import Message
+from controller.network.dhcp.requests import BROADCAST
 from tests.network.dhcp.server import MAC, SERVER_MAC, Exchange, reply
 
 NOWHERE = IPv4Address(0)

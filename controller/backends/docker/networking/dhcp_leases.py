@@ -20,7 +20,8 @@ from controller.network.desired_interface import DesiredInterface
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
 from controller.network.dhcp.leases import INFINITE, Lease
-from controller.network.dhcp.machine import Client, LeaseProblem
+from controller.network.dhcp.machine import LeaseProblem
+from controller.network.dhcp.requests import Client
 
 _HOST_NAME_LIMIT = 63  # characters of one DNS label (RFC 1035, section 2.3.4)
 _NOT_IN_HOST_NAMES = re.compile(r"[^a-z0-9-]+")
@@ -28,6 +29,7 @@ _NOT_IN_HOST_NAMES = re.compile(r"[^a-z0-9-]+")
 _AWAITED = {
     None: (reasons.ADDRESS_PENDING, "waiting for a DHCP server"),
     LeaseProblem.SILENT: (reasons.DHCP_SILENT, "no DHCP server answers"),
+    LeaseProblem.DENIED: (reasons.LEASE_REFUSED, "the DHCP server refuses the address that it offers; asking again"),
     LeaseProblem.REFUSED: (reasons.LEASE_REFUSED, "the DHCP server withdrew the address; requesting another one"),
     LeaseProblem.EXPIRED: (reasons.LEASE_EXPIRED, "the lease expired and no DHCP server answers"),
 }

@@ -26,6 +26,7 @@ SEEN = ObservedInterface("lan0", "eth0", attached=True, in_order=True)
     [
         (None, reasons.ADDRESS_PENDING),
         (LeaseProblem.SILENT, reasons.DHCP_SILENT),
+        (LeaseProblem.DENIED, reasons.LEASE_REFUSED),
         (LeaseProblem.REFUSED, reasons.LEASE_REFUSED),
         (LeaseProblem.EXPIRED, reasons.LEASE_EXPIRED),
     ],
