@@ -10,9 +10,11 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from controller.network import rtnetlink_types as types
 from controller.network.link_changes import Change
 from controller.network.netlink_attributes import attribute
+from controller.network.routes import Route
 from controller.network.rtnetlink import Message
 
 _POINT_TO_POINT = 31  # from this prefix length on, a network has no broadcast address (RFC 3021)
+_ON_LINK = {False: "", True: " onlink"}
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,16 @@ class DeleteAddress(Change):
 
 @dataclass(frozen=True)
 class SetDefaultRoute(Change):
-    """Make this gateway on the link the default route."""
+    """Make this gateway on the link the default route; ``on_link``: it is outside the subnet."""
 
     gateway: str
+    on_link: bool = False
 
     def __str__(self) -> str:
-        return f"route replace default via {self.gateway} dev {self.link}"
+        return f"route replace default via {self.gateway} dev {self.link}{_ON_LINK[self.on_link]}"
 
     def request(self, number: int) -> Message:
-        header = _route(types.ROUTE_BY_BOOT, types.EVERYWHERE, types.ROUTE_UNICAST)
+        header = _route(types.ROUTE_BY_BOOT, types.EVERYWHERE, types.ROUTE_UNICAST, on_link=self.on_link)
         return Message(types.NEW_ROUTE, types.CREATE | types.REPLACE, header + _hop(number, self.gateway))
 
 
@@ -88,6 +91,36 @@ class DeleteDefaultRoute(Change):
         return Message(types.DELETE_ROUTE, 0, _route(0, types.NOWHERE, 0) + _hop(number, self.gateway))
 
 
+@dataclass(frozen=True)
+class SetRoute(Change):
+    """Set a route of a lease over the link; ``on_link``: its gateway is outside the subnet."""
+
+    route: Route
+    on_link: bool = False
+
+    def __str__(self) -> str:
+        return f"route replace {_text(self.route)} dev {self.link} proto dhcp{_ON_LINK[self.on_link]}"
+
+    def request(self, number: int) -> Message:
+        scope, length = types.EVERYWHERE if self.route.gateway else types.ON_LINK, self.route.destination.prefixlen
+        header = _route(types.ROUTE_BY_DHCP, scope, types.ROUTE_UNICAST, length, on_link=self.on_link)
+        return Message(types.NEW_ROUTE, types.CREATE | types.REPLACE, header + _to(number, self.route))
+
+
+@dataclass(frozen=True)
+class DeleteRoute(Change):
+    """Delete a route of a lease."""
+
+    route: Route
+
+    def __str__(self) -> str:
+        return f"route delete {_text(self.route)} dev {self.link} proto dhcp"
+
+    def request(self, number: int) -> Message:
+        header = _route(types.ROUTE_BY_DHCP, types.NOWHERE, 0, self.route.destination.prefixlen)
+        return Message(types.DELETE_ROUTE, 0, header + _to(number, self.route))
+
+
 def _address(number: int, address: IPv4Interface | IPv6Interface) -> bytes:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     header = types.ADDRESS_HEADER.pack(family, address.network.prefixlen, 0, 0, number)
@@ -95,8 +128,18 @@ def _address(number: int, address: IPv4Interface | IPv6Interface) -> bytes:
     return header + b"".join(local)
 
 
-def _route(protocol: int, scope: int, kind: int) -> bytes:
-    return types.ROUTE_HEADER.pack(socket.AF_INET, 0, 0, 0, types.MAIN_TABLE, protocol, scope, kind, 0)
+def _route(protocol: int, scope: int, kind: int, length: int = 0, *, on_link: bool = False) -> bytes:
+    flags = types.ROUTE_ON_LINK if on_link else 0
+    return types.ROUTE_HEADER.pack(socket.AF_INET, length, 0, 0, types.MAIN_TABLE, protocol, scope, kind, flags)
+
+
+def _to(number: int, route: Route) -> bytes:
+    destination = attribute(types.ROUTE_DESTINATION, route.destination.network_address.packed)
+    return destination + _hop(number, str(route.gateway or ""))
+
+
+def _text(route: Route) -> str:
+    return f"{route.destination} via {route.gateway}" if route.gateway else str(route.destination)
 
 
 def _hop(number: int, gateway: str) -> bytes:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from controller.api import runtimes
 from controller.network import addresses
 from controller.network.dhcp.lease_manager import NOT_KEPT, LeaseState
+from controller.network.routes import Route
 
 _MOST_NAME_SERVERS = 3  # resolv.conf(5) reads no more
 
@@ -66,10 +67,20 @@ class DesiredInterface:
         lease = self.lease_state.lease
         if lease is None:
             return ""
-        # The kernel refuses a route through a gateway that no address on the link reaches.
-        given = self.interface.gateway
-        reachable = given and IPv4Address(given) in lease.address.network
-        return given if given and reachable else str(lease.gateway or "")
+        given, offered = self.interface.gateway or "", str(lease.gateway or "")
+        # The spec may be about another LAN; but a lease of a single address tells nothing about it.
+        alone = lease.address.network.num_addresses == 1
+        return given if given and (alone or self.reaches(IPv4Address(given))) else offered or given
+
+    def reaches(self, gateway: IPv4Address) -> bool:
+        """Whether the gateway is in the subnet of the address; a route needs to be told when it is not."""
+        return self.address is not None and gateway in self.address.network
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The routes of the lease besides the default one."""
+        lease = self.lease_state.lease
+        return lease.routes if self.leased and lease else ()
 
     @property
     def name_servers(self) -> tuple[str, ...]:

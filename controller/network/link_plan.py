@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Interface
 
-from controller.network.address_changes import DeleteAddress, DeleteDefaultRoute, SetAddress, SetDefaultRoute
+from controller.network import route_plan
+from controller.network.address_changes import DeleteAddress, SetAddress
 from controller.network.desired_interface import DesiredInterface
 from controller.network.link_changes import AddAltname, Change, Delete, DeleteAltname, Rename, SetState
 from controller.network.snapshot import Link, Snapshot
@@ -23,26 +24,7 @@ _ENGINE_NAME = re.compile(r"eth[0-9]+")
 def faults(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> dict[str, str]:
     """Return the drift by name of the wanted link; a link without drift has no entry."""
     found = {link.name: fault for link in wanted if (fault := _fault(link, snapshot.by_mac(link.mac_address)))}
-    if not _route_pends(snapshot, wanted):
-        found |= _route_fault(snapshot, wanted, found)
-    return found
-
-
-def _route_fault(snapshot: Snapshot, wanted: Sequence[DesiredInterface], found: Collection[str]) -> dict[str, str]:
-    route = default_route(wanted)
-    if route and route[1] not in found and snapshot.default_routes != (route,):
-        return {route[1]: f"the default route does not use the gateway {route[0]}"}
-    # Engines before 25 add a default route over the internal network.
-    if wanted and route is None and snapshot.default_routes and wanted[0].name not in found:
-        return {wanted[0].name: "there is a default route, but no gateway"}
-    return {}
-
-
-def _route_pends(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> bool:
-    """Return whether the default route goes over a link whose gateway is still pending."""
-    pending = {link.mac_address for link in wanted if link.pending}
-    names = {link.name for link in snapshot.links if link.mac_address in pending}
-    return any(link in names for _, link in snapshot.default_routes)
+    return found | route_plan.faults(snapshot, wanted, found)
 
 
 def _fault(wanted: DesiredInterface, link: Link | None) -> str:
@@ -66,11 +48,6 @@ def _address_fault(wanted: DesiredInterface, link: Link) -> str:
 
 def _desired_addresses(wanted: DesiredInterface) -> tuple[IPv4Interface, ...]:
     return (wanted.address,) if wanted.address else ()
-
-
-def default_route(wanted: Sequence[DesiredInterface]) -> tuple[str, str] | None:
-    """Return gateway and link of the only default route: those of the first link with a gateway."""
-    return next(((link.gateway, link.name) for link in wanted if link.gateway), None)
 
 
 def missing(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> list[DesiredInterface]:
@@ -163,18 +140,13 @@ def _free_names(taken: Collection[str]) -> Iterator[str]:
 
 
 def addressing(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Change]:
-    """Return the changes for addresses, state and default route of links that already have their names."""
+    """Return the changes for addresses, state and routes of links that already have their names."""
     changes: list[Change] = []
     for desired in wanted:
         if link := snapshot.by_mac(desired.mac_address):
             changes += _addresses(desired, link)
-    if _route_pends(snapshot, wanted):
-        return changes
-    route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
-    # The kernel drops a route with its address or when its link goes down, so the wanted route is set last.
-    needed = route and (changes or route not in snapshot.default_routes)
-    last = [SetDefaultRoute(route[1], route[0])] if route and needed else []
-    return [*_surplus_routes(snapshot, route), *changes, *last]
+    removals = route_plan.removals(snapshot, wanted)
+    return [*removals, *changes, *route_plan.additions(snapshot, wanted, changed=bool(changes))]
 
 
 def _addresses(wanted: DesiredInterface, link: Link) -> list[Change]:
@@ -188,9 +160,3 @@ def _addresses(wanted: DesiredInterface, link: Link) -> list[Change]:
     if not link.up:
         changes.append(SetState(wanted.name, up=True))
     return changes
-
-
-def _surplus_routes(snapshot: Snapshot, route: tuple[str, str] | None) -> list[DeleteDefaultRoute]:
-    """Return the changes that remove other default routes, such as the engine's over another network."""
-    others = [(gateway, link) for gateway, link in snapshot.default_routes if (gateway, link) != route]
-    return [DeleteDefaultRoute(link, gateway) for gateway, link in others]

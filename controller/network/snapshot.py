@@ -1,4 +1,4 @@
-"""The links, addresses and default routes of a network namespace at one moment."""
+"""The links, addresses and routes of a network namespace at one moment."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import socket
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from controller.network import netlink_attributes, rtnetlink
 from controller.network import rtnetlink_types as types
 from controller.network.netlink_attributes import Attributes
+from controller.network.routes import LinkRoute, Route
 from controller.network.rtnetlink import Entry
 
 
@@ -29,10 +30,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The observed state of a namespace; ``default_routes`` are pairs of gateway and link."""
+    """The observed state of a namespace.
+
+    ``default_routes`` are pairs of gateway and link, and ``routes`` are those that leases brought.
+    """
 
     links: tuple[Link, ...] = ()
     default_routes: tuple[tuple[str, str], ...] = ()
+    routes: tuple[LinkRoute, ...] = ()
 
     def by_mac(self, mac_address: str) -> Link | None:
         """Return the macvlan link with this MAC address, or None. The engine's internal link may have the same one."""
@@ -41,7 +46,7 @@ class Snapshot:
 
 
 def take() -> Snapshot:
-    """Return the links except lo, and the default routes, of this thread's network namespace. Raises OSError."""
+    """Return the links except lo, and the routes, of this thread's network namespace. Raises OSError."""
     with rtnetlink.connect() as kernel:
         links = dict(map(_link, rtnetlink.table(kernel, types.GET_LINK, types.LINK_HEADER)))
         found = rtnetlink.table(kernel, types.GET_ADDRESS, types.ADDRESS_HEADER, socket.AF_INET)
@@ -51,11 +56,15 @@ def take() -> Snapshot:
         if local := attributes.get(types.ADDRESS_LOCAL):
             addresses[index].append(IPv4Interface((IPv4Address(local), prefix_length)))
     complete = (replace(link, addresses=tuple(addresses[index])) for index, link in links.items() if link.name != "lo")
-    defaults = (
-        (_gateway(route), _number(route.attributes, types.ROUTE_LINK)) for route in routes if _is_default(route)
-    )
+    over = [
+        (links[index].name, route)
+        for route in routes
+        if (index := _number(route.attributes, types.ROUTE_LINK)) in links
+    ]
     return Snapshot(
-        tuple(complete), tuple((gateway, links[index].name) for gateway, index in defaults if index in links)
+        tuple(complete),
+        tuple((_gateway(route), link) for link, route in over if _is_default(route)),
+        tuple(LinkRoute(_leased(route), link) for link, route in over if _is_leased(route)),
     )
 
 
@@ -80,6 +89,18 @@ def _is_default(route: Entry) -> bool:
     """Return whether the route is a default one of the main table."""
     _, destination_length, _, _, table, *_ = route.fields
     return destination_length == 0 and table == types.MAIN_TABLE
+
+
+def _is_leased(route: Entry) -> bool:
+    """Return whether the route is one of the main table that a lease brought."""
+    _, destination_length, _, _, table, protocol, *_ = route.fields
+    return (table, protocol) == (types.MAIN_TABLE, types.ROUTE_BY_DHCP) and destination_length > 0
+
+
+def _leased(route: Entry) -> Route:
+    destination = IPv4Network((route.attributes[types.ROUTE_DESTINATION], route.fields[1]))
+    gateway = _gateway(route)
+    return Route(destination, IPv4Address(gateway) if gateway else None)
 
 
 def _gateway(route: Entry) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from controller.api.runtime_status import RUNNING, InterfaceStatus
@@ -162,12 +162,15 @@ def _conflict(found: NetworkFacts) -> Step:
 def _route(found: NetworkFacts) -> Step:
     if not found.gateway:
         return _ok("gateway", "none: the interface reaches its own subnet only")
-    if found.desired.subnet and IPv4Address(found.gateway) not in IPv4Network(found.desired.subnet, strict=False):
-        return _broken("gateway", f"{found.gateway} is outside {found.desired.subnet}: correct gateway or subnet")
     if found.is_default and (found.gateway, found.desired.name) not in found.routes:
         return _broken("gateway", f"the default route is not via {found.gateway}: check that the controller runs")
     default = "default route" if found.is_default else "not the default route, which another interface has"
     return _ok("gateway", f"{found.gateway} ({default})")
+
+
+def _outside(found: NetworkFacts) -> str:
+    networks = [address.network for address in found.link.addresses[:1]] if found.link else []
+    return "".join(f", which is outside {each}," for each in networks if IPv4Address(found.gateway) not in each)
 
 
 def _reach(found: NetworkFacts) -> Step:
@@ -182,7 +185,8 @@ def _reach(found: NetworkFacts) -> Step:
             "port"
         )
         return _broken("ARP", text)
-    return _broken("ARP", f"{found.gateway} does not answer on this LAN: check that it is on, its cable and the VLAN")
+    text = f"{found.gateway}{_outside(found)} does not answer on this LAN: check that it is on, its cable and the VLAN"
+    return _broken("ARP", text)
 
 
 def _names(found: NetworkFacts) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
@@ -19,6 +20,7 @@ LEASE = Lease(
     IPv4Interface("10.9.0.7/16"), IPv4Address("10.9.0.1"), 0.0, 0.0, 60.0, 30.0, 50.0,
     IPv4Address("10.9.0.254"), (IPv4Address("10.9.0.53"),),
 )  # fmt: skip
+ALONE = LeaseState(replace(LEASE, address=IPv4Interface("10.9.0.7/32"), name_servers=()), settled=True)
 UNDECIDED, WITHOUT, LEASED = LeaseState(kept=True), LeaseState(settled=True, kept=True), LeaseState(LEASE, settled=True)
 
 
@@ -50,6 +52,8 @@ def desired(state: LeaseState, **fields: Any) -> DesiredInterface:
         (desired(LEASED, gateway="10.9.0.1", dns=["9.9.9.9"]), "10.9.0.7/16", "10.9.0.1", ("9.9.9.9",), False),
         (desired(UNDECIDED, gateway="10.9.0.1"), None, "", (), True),
         (desired(LEASED, gateway="10.8.0.1"), "10.9.0.7/16", "10.9.0.254", ("10.9.0.53",), False),
+        (desired(ALONE, gateway="10.8.0.1"), "10.9.0.7/32", "10.8.0.1", (), False),
+        (desired(NOT_KEPT, **STATIC, gateway="10.8.0.1"), "10.0.0.2/24", "10.8.0.1", (), False),
     ],
     ids=[
         "static",
@@ -60,6 +64,8 @@ def desired(state: LeaseState, **fields: Any) -> DesiredInterface:
         "the spec wins",
         "its gateway waits for an address",
         "the spec's gateway is outside the leased subnet",
+        "the leased subnet is a single address",
+        "a static gateway outside the subnet",
     ],
 )
 def test_address_gateway_and_name_servers_come_from_the_spec_or_the_lease(

@@ -7,7 +7,7 @@ from ipaddress import IPv4Interface
 import pytest
 
 from controller.api import runtimes
-from controller.network import link_plan
+from controller.network import link_plan, route_plan
 from controller.network.desired_interface import DesiredInterface
 from controller.network.link_changes import AddAltname, Change, Delete, DeleteAltname, Rename, SetState
 from controller.network.snapshot import Link, Snapshot
@@ -156,4 +156,4 @@ def test_a_changed_address_is_set_again_with_its_route() -> None:
 def test_the_default_route_goes_over_the_first_link_with_a_gateway() -> None:
     links = [wanted("a", A), wanted("b", B, gateway="10.0.1.1"), wanted("c", C, gateway="10.0.2.1")]
 
-    assert link_plan.default_route(links) == ("10.0.1.1", "b")
+    assert route_plan.default_route(links) == ("10.0.1.1", "b")

@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NoReturn
 
 import pytest
@@ -16,7 +18,10 @@ from controller.api import runtimes
 from controller.container_root import Process
 from controller.network import link_plan, link_reconciler
 from controller.network.desired_interface import DesiredInterface
+from controller.network.dhcp.lease_manager import LeaseState
+from controller.network.dhcp.leases import Lease
 from controller.network.netns import Namespace
+from controller.network.routes import LinkRoute, Route
 from controller.network.snapshot import Snapshot
 from tests.support.command import run
 from tests.support.edge_host import eventually
@@ -66,6 +71,37 @@ async def test_links_are_created_and_reachable(lan: Lan, container: Process) -> 
     assert link_plan.faults(await snapshot_of(container), wanted) == {}
     assert lan.ping(lan.address(10))
     assert lan.mac_of(lan.address(11)) == wanted[1].mac_address
+
+
+@pytest.mark.parametrize("subnet", ["{}/32", "{}/28"])
+async def test_a_gateway_outside_the_subnet_is_used(lan: Lan, container: Process, subnet: str) -> None:
+    wanted = desired(lan, 100, "plant", lan.gateway)
+    fields = wanted.interface.model_copy(update={"subnet": subnet.format(lan.address(100))})
+    wanted = replace(wanted, interface=fields)
+
+    assert await link_reconciler.reconcile_links(container, [wanted], [])
+    assert not await link_reconciler.reconcile_links(container, [wanted], [])
+
+    assert (await snapshot_of(container)).default_routes == ((lan.gateway, "plant"),)
+    assert lan.ping(lan.address(100))
+
+
+async def test_routes_of_a_lease_come_and_go_with_it(lan: Lan, container: Process) -> None:
+    gateway = IPv4Address(lan.gateway)
+    routes = (Route(IPv4Network("172.16.0.0/16"), gateway), Route(IPv4Network("172.31.0.0/24")))
+    address = IPv4Interface(f"{lan.address(100)}/24")
+    lease = Lease(address, gateway, 0.0, 0.0, 60.0, 30.0, 50.0, gateway, routes=routes)
+    interface = runtimes.Interface(name="plant", parent_interface=lan.parent)
+    index = socket.if_nametoindex(lan.parent)
+    wanted = DesiredInterface(interface, "02:00:00:00:01:64", index, LeaseState(lease, settled=True, kept=True))
+    without = replace(wanted, lease_state=LeaseState(replace(lease, routes=()), settled=True, kept=True))
+
+    for each, expected in ((wanted, routes), (without, ()), (wanted, routes)):
+        assert await link_reconciler.reconcile_links(container, [each], [])
+        assert not await link_reconciler.reconcile_links(container, [each], [])
+        found = await snapshot_of(container)
+        assert set(found.routes) == {LinkRoute(route, "plant") for route in expected}
+        assert found.default_routes == ((lan.gateway, "plant"),)
 
 
 async def test_names_are_swapped_and_addresses_changed_on_links_that_are_up(lan: Lan, container: Process) -> None:

@@ -62,7 +62,12 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("no address", {"link": replace(LINK, addresses=())}, "address", "none instead of 10.0.0.5"),
     ("no lease", {"desired": LEASED, "link": replace(LINK, addresses=())}, "address", "DHCP"),
     ("a conflict", {"rival": "52:54:00:00:00:77"}, "conflict", "52:54:00:00:00:77"),
-    ("a gateway elsewhere", {"gateway": "10.9.0.1"}, "gateway", "outside 10.0.0.0/24"),
+    (
+        "a gateway elsewhere",
+        {"gateway": "10.9.0.1", "routes": (("10.9.0.1", "lan0"),), "gateway_inside": ""},
+        "ARP",
+        "10.9.0.1, which is outside 10.0.0.0/24, does not answer",
+    ),
     ("no route", {"routes": ()}, "gateway", "default route"),
     ("foreign MACs are dropped", {"gateway_inside": "", "gateway_outside": MAC}, "ARP", "promiscuous"),
     ("the gateway is off", {"gateway_inside": ""}, "ARP", "does not answer on this LAN"),
@@ -86,6 +91,7 @@ FINE: dict[str, dict[str, Any]] = {
     "no gateway": {"gateway": "", "gateway_inside": "", "routes": (), "is_default": False},
     "Docker's resolver uses the right servers": {"actual_servers": ("127.0.0.11",)},
     "another interface has the default route": {"is_default": False, "routes": (("10.1.0.1", "lan1"),)},
+    "a gateway outside the subnet": {"gateway": "10.9.0.1", "routes": (("10.9.0.1", "lan0"),)},
     "a VLAN": {"parent": replace(NIC, kind="vlan"), "lower": NIC},
     "leased": {"desired": LEASED},
 }

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from controller.network.dhcp import messages
+from controller.network.dhcp import classless_routes, messages
 from controller.network.dhcp.messages import Message
+from controller.network.routes import Route
 
 INFINITE = float("inf")
 _INFINITE = 0xFFFFFFFF
 _UNTOLD = 3600  # seconds of a lease without a time, or with the time 0, as some routers give
 _SHORTEST, _SOONEST = 10.0, 5.0  # minimum seconds of a lease, and until its renewal, to bound the rate of requests
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
-NAME_SERVERS_KEPT = 3
+NAME_SERVERS_KEPT, ROUTES_KEPT = 3, 32
 _TIMES = ("renewed", "duration", "renew_after", "rebind_after")  # what a renewal changes
 
 
@@ -36,6 +38,7 @@ class Lease:
     gateway: IPv4Address | None = None
     name_servers: tuple[IPv4Address, ...] = ()
     server_mac: bytes = b""
+    routes: tuple[Route, ...] = ()  # besides the default one
 
     @property
     def expires(self) -> float:
@@ -59,7 +62,7 @@ def is_host(address: IPv4Address) -> bool:
 def from_acknowledgement(message: Message, now: float, server_mac: bytes, before: Lease | None) -> Lease | None:
     """Return the lease in a DHCPACK, None when a mandatory value is missing (RFC 2131 table 3).
 
-    Leaves out a gateway outside the address's subnet, because the kernel refuses a route through it.
+    Leaves out gateways that the kernel refuses. Classless routes replace the router (RFC 3442).
     """
     seconds, server = message.number(messages.LEASE_SECONDS) or _UNTOLD, message.server
     if server is None or not is_host(message.your_address):
@@ -68,6 +71,9 @@ def from_acknowledgement(message: Message, now: float, server_mac: bytes, before
     rebind = _within(message.number(messages.REBINDING_SECONDS), duration, 0.875)
     address = IPv4Interface((message.your_address, _prefix(message)))
     same = before is not None and before.address == address
+    routes = classless_routes.decode(message.options.get(messages.CLASSLESS_ROUTES, b""))
+    usable = tuple(route for route in routes if route.gateway is None or _is_gateway(route.gateway, address))
+    routers = [each.gateway for each in usable if classless_routes.is_default(each) and each.gateway]
     return Lease(
         address=address,
         server=server,
@@ -77,9 +83,10 @@ def from_acknowledgement(message: Message, now: float, server_mac: bytes, before
         # 4/7 of T2, by default 7/8 of the lease, is half of the lease.
         renew_after=_within(message.number(messages.RENEWAL_SECONDS), rebind, 4 / 7),
         rebind_after=rebind,
-        gateway=next((router for router in message.addresses(messages.ROUTER) if _is_gateway(router, address)), None),
+        gateway=_gateway(routers if routes else message.addresses(messages.ROUTER), address),
         name_servers=tuple(filter(is_host, message.addresses(messages.NAME_SERVERS)))[:NAME_SERVERS_KEPT],
         server_mac=server_mac,
+        routes=tuple(filter(classless_routes.is_routed, usable))[:ROUTES_KEPT],
     )
 
 
@@ -88,8 +95,17 @@ def _within(seconds: int | None, limit: float, share: float) -> float:
     return float(seconds) if seconds and _SOONEST <= seconds < limit else limit * share
 
 
+def _gateway(routers: Iterable[IPv4Address], address: IPv4Interface) -> IPv4Address | None:
+    """Return the first usable router, preferably in the subnet; in a subnet of one address there is none."""
+    usable = [router for router in routers if _is_gateway(router, address)]
+    return next((router for router in usable if router in address.network), usable[0] if usable else None)
+
+
 def _is_gateway(router: IPv4Address, address: IPv4Interface) -> bool:
-    return router in address.network and router != address.ip and is_host(router)
+    """Return whether the kernel accepts it: no address of ours, and none that belongs to all hosts of the subnet."""
+    network = address.network
+    ends = {network.network_address, network.broadcast_address} if network.num_addresses > 2 else set()
+    return router != address.ip and is_host(router) and router not in ends
 
 
 def _prefix(message: Message) -> int:
@@ -118,6 +134,7 @@ def to_document(lease: Lease) -> dict[str, Any]:
         "gateway": str(lease.gateway) if lease.gateway else None,
         "nameServers": [str(server) for server in lease.name_servers],
         "serverMac": lease.server_mac.hex(),
+        "routes": [[str(route.destination), str(route.gateway or "")] for route in lease.routes],
     }
 
 
@@ -138,4 +155,10 @@ def from_document(document: dict[str, Any]) -> Lease:
         gateway=IPv4Address(document["gateway"]) if document["gateway"] else None,
         name_servers=tuple(IPv4Address(server) for server in document["nameServers"])[:NAME_SERVERS_KEPT],
         server_mac=bytes.fromhex(document["serverMac"]),
+        # Release 0.1 stored none.
+        routes=tuple(_route(*each) for each in document.get("routes", ()))[:ROUTES_KEPT],
     )
+
+
+def _route(destination: str, gateway: str) -> Route:
+    return Route(IPv4Network(destination), IPv4Address(gateway) if gateway else None)

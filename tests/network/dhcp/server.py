@@ -64,7 +64,9 @@ class Exchange:
 
 
 def reply(asked: Message, kind: int, address: str = ADDRESS, **more: Any) -> Message:
-    """A server's message; ``more`` are seconds (lease, None for none, renew, rebind), mask, server, router, dns."""
+    """A server's message; ``more`` are seconds (lease, None for none, renew, rebind), mask, server, router, dns,
+    classless (routes as bytes).
+    """
     options = {messages.KIND: bytes([kind]), messages.SERVER: IPv4Address(more.get("server", SERVER)).packed}
     if kind != messages.NAK:
         options |= {
@@ -74,6 +76,8 @@ def reply(asked: Message, kind: int, address: str = ADDRESS, **more: Any) -> Mes
         }
     if (lease := more.get("lease", 3600)) is not None and kind != messages.NAK:
         options[messages.LEASE_SECONDS] = lease.to_bytes(4, "big")
+    if "classless" in more:
+        options[messages.CLASSLESS_ROUTES] = more["classless"]
     for name, option in (("renew", messages.RENEWAL_SECONDS), ("rebind", messages.REBINDING_SECONDS)):
         if name in more:
             options[option] = more[name].to_bytes(4, "big")

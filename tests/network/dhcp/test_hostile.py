@@ -41,13 +41,23 @@ def test_an_address_that_no_host_can_have_is_ignored(address: str) -> None:
     [
         ({}, SERVER),
         ({"router": ADDRESS}, None),
-        ({"router": "10.0.1.1"}, None),
-        ({"router": "10.0.0.1", "mask": "255.255.255.255"}, None),
+        ({"router": "10.0.0.0"}, None),
+        ({"router": "10.0.0.255"}, None),
+        ({"router": "10.0.1.1"}, "10.0.1.1"),
+        ({"router": "10.0.0.1", "mask": "255.255.255.255"}, "10.0.0.1"),
         ({"router": "127.0.0.1", "mask": "128.0.0.0"}, None),
     ],
-    ids=["in the subnet", "the address itself", "outside the subnet", "no subnet", "loopback"],
+    ids=[
+        "in the subnet",
+        "the address itself",
+        "the network",
+        "all hosts",
+        "outside the subnet",
+        "no subnet",
+        "loopback",
+    ],
 )
-def test_an_unreachable_gateway_is_left_out(given: dict[str, str], gateway: str | None) -> None:
+def test_a_gateway_that_the_kernel_would_refuse_is_left_out(given: dict[str, str], gateway: str | None) -> None:
     lease = Exchange().bound(**given).machine.lease
     assert lease is not None
     assert lease.gateway == (IPv4Address(gateway) if gateway else None)

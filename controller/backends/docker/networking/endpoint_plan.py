@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from controller import errors
 from controller.api import reasons
@@ -81,9 +81,9 @@ class LanNetworks:
         and the LAN would be unreachable.
         """
         subnet = desired.subnet
-        if subnet is None:
+        name = _lan_name(self._install_id, desired)
+        if subnet is None or not name:
             return ""
-        name = labels.lan_network_name(self._install_id, desired.parent, subnet)
         existing = self._networks.get(name)
         if existing is not None:
             # Docker reserves the gateway of a pool, and would refuse a runtime that has this address.
@@ -152,7 +152,7 @@ def is_arranged(desired_interfaces: Sequence[DesiredInterface], endpoints: Seque
     ours = {endpoint.network: endpoint for endpoint in endpoints if labels.is_lan_name(endpoint.network)}
     provided = set[str]()
     for desired in desired_interfaces:
-        name = labels.lan_network_name(install_id, desired.parent, desired.subnet) if desired.subnet else ""
+        name = _lan_name(install_id, desired)
         if not name or name in provided:
             continue
         # Without a MAC address the container was started without this network.
@@ -189,6 +189,14 @@ def _planned(
                 lans = lans.with_planned(desired, network)
     disconnect = tuple(endpoint for name, endpoint in ours.items() if name not in held)
     return EndpointPlan(held, connect, disconnect, tuple(create), lost)
+
+
+def _lan_name(install_id: str, desired: DesiredInterface) -> str:
+    """The name of the LAN network for the interface; "" when an engine would refuse it, as with a gateway outside."""
+    subnet, gateway = desired.subnet, desired.interface.gateway
+    if subnet is None or (gateway and IPv4Address(gateway) not in subnet):
+        return ""
+    return labels.lan_network_name(install_id, desired.parent, subnet)
 
 
 def _in_place(endpoint: Endpoint | None, desired: DesiredInterface) -> bool:

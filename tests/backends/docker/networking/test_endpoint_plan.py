@@ -168,3 +168,12 @@ def test_endpoints_that_are_arranged_need_no_list_of_networks(
         lans = LanNetworks(INSTALL, [network_of(each) for each in desired_interfaces], ENGINE_29)
         plan = endpoint_plan.on_container(desired_interfaces, endpoints, lans, lambda *_: True)
         assert (plan.connect, plan.disconnect, plan.create) == ({}, (), ())
+
+
+def test_an_interface_with_a_gateway_outside_its_subnet_becomes_a_link_of_ours() -> None:
+    fields = {"name": "a", "parentInterface": "eth0", "mode": "Static", "address": "10.1.0.10", "subnet": "10.1.0.0/24"}
+    interface = runtimes.Interface.model_validate({**fields, "gateway": "10.9.0.1"})
+    outside = DesiredInterface(interface, "02:00:00:00:00:0a")
+    assert placed([outside], ENGINE_28) == []
+    assert endpoint_plan.is_arranged([outside], [], INSTALL)
+    assert not endpoint_plan.is_arranged([outside], [endpoint_of(desired("a"))], INSTALL)
