@@ -52,7 +52,7 @@ class Host:
 
     def __init__(self, environment: Environment) -> None:
         installation, settings, stack = environment.installation, environment.installation.settings, environment.stack
-        self.leases = LeaseManager(installation.state.directory / LEASES)
+        self.leases = LeaseManager(installation.state.directory / LEASES, checks=settings.address_probe)
         stack.callback(self.leases.close)
         self.guard = AddressGuard(enabled=settings.address_probe)
         stack.callback(self.guard.close)

@@ -73,7 +73,7 @@ class DesiredInterface:
         return given if given and (alone or self.reaches(IPv4Address(given))) else offered or given
 
     def reaches(self, gateway: IPv4Address) -> bool:
-        """Whether the gateway is in the subnet of the address; a route needs to be told when it is not."""
+        """Whether the gateway is in the subnet of the address; a route over it needs a flag otherwise."""
         return self.address is not None and gateway in self.address.network
 
     @property

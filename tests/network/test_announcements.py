@@ -14,11 +14,10 @@ import pytest
 from controller.api import runtimes
 from controller.network import setns
 from controller.network.arp import sockets
+from controller.network.arp.arp_socket import ArpSocket
 from controller.network.arp.packets import ArpClaim
-from controller.network.arp.sockets import ArpSocket
 from controller.network.desired_interface import DesiredInterface
 from tests.support.bare_container import BareContainer
-from tests.support.command import run
 from tests.support.edge_host import eventually
 from tests.support.lan import Lan
 
@@ -32,9 +31,6 @@ def containers(lan: Lan) -> Iterator[tuple[BareContainer, BareContainer]]:
         made = BareContainer(lan, MAC), BareContainer(lan, SIBLING)
         for each in made:
             stack.callback(each.end)
-            # Siblings hear each other only in the mode that the engine and the controller use.
-            inside = ("nsenter", "-t", str(each.link.process.pid), "-n")
-            run(*inside, "ip", "link", "set", "lan0", "type", "macvlan", "mode", "bridge")
         yield made
 
 

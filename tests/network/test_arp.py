@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from controller.network.arp import packets
 from controller.network.arp import probe as arp_probe
+from controller.network.arp.arp_socket import ArpSocket
 from controller.network.arp.guard import AddressGuard
 from controller.network.arp.listeners import Listeners
 from controller.network.arp.probe import GuardedAddress
-from controller.network.arp.sockets import ArpSocket, who_has
+from controller.network.arp.sockets import who_has
 from tests.support import descriptors
 from tests.support.lan import Lan
 

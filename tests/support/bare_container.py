@@ -27,13 +27,18 @@ class BareContainer:
         while _namespace_of(pid) == _namespace_of("self"):
             assert self._process.poll() is None
         born = ("name", "edgetest", "link", lan.parent, "netns", pid, "address", mac)
-        run("ip", "link", "add", *born, "type", "macvlan")
+        # Siblings hear each other only in the mode that the engine and the controller use.
+        run("ip", "link", "add", *born, "type", "macvlan", "mode", "bridge")
         run("nsenter", "-t", pid, "-n", "ip", "link", "set", "edgetest", "name", "lan0")
         # The kernel removes a namespace's links, and their addresses, some time after its end.
         while run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lan0", "up", check=False).returncode:
             assert self._process.poll() is None
         self.client = Client(addresses.mac_bytes(mac), f"plc-{pid}")
         self.link = Link(bare(self._process.pid), "lan0", 7)
+
+    def take(self, address: str) -> None:
+        """Give the link this address, with its prefix length."""
+        run("nsenter", "-t", str(self.link.process.pid), "-n", "ip", "address", "add", address, "dev", "lan0")
 
     def end(self) -> None:
         """Kill the process."""

@@ -10,9 +10,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address
 
-from controller.network.arp import sockets
+from controller.network.arp.arp_socket import ArpSocket, close_in_thread
 from controller.network.arp.packets import ArpClaim
-from controller.network.arp.sockets import ArpSocket
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Listeners:
         arp = self._sockets.pop(parent)
         # Before the close: the number may then belong to another file of the loop.
         asyncio.get_running_loop().remove_reader(arp.fileno())
-        sockets.close_in_thread(arp)
+        close_in_thread(arp)
 
     def _readable(self, parent: str) -> None:
         for claim in self._sockets[parent].receive():

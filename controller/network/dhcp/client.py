@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from controller.boottime import now
 from controller.container_root import Process
+from controller.network.arp.arp_socket import close_in_thread
 from controller.network.dhcp import messages
 from controller.network.dhcp.leases import Lease
-from controller.network.dhcp.machine import LeaseProblem, Machine
-from controller.network.dhcp.requests import Send
+from controller.network.dhcp.machine import Action, Declined, LeaseProblem, Machine
 from controller.network.dhcp.sockets import LinkSocket, open_link
 
 _PASSING = {errno.ENETDOWN, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}
@@ -32,6 +32,14 @@ class Link(NamedTuple):
     process: Process
     name: str
     parent_index: int
+
+
+class _Report(NamedTuple):
+    """What the owner knows."""
+
+    lease: Lease | None
+    problem: LeaseProblem | None
+    declined: Declined | None
 
 
 class LeaseClient:
@@ -57,7 +65,7 @@ class LeaseClient:
         self._socket: LinkSocket | None = None
         self._process = -1
         self._timer: asyncio.TimerHandle | None = None
-        self._reported = (machine.lease, machine.problem)
+        self._reported = _Report(machine.lease, machine.problem, machine.declined)
 
     @property
     def alive(self) -> bool:
@@ -80,14 +88,15 @@ class LeaseClient:
             self.close()
             raise
         if self._process < 0:  # closed in the meantime
-            opened.close()
+            close_in_thread(opened)
             return
         self._socket = opened
         loop = asyncio.get_running_loop()
         # A pidfd becomes readable when its process ends (pidfd_open(2)).
         loop.add_reader(self._process, self._ended)
         loop.add_reader(opened.fileno(), self._readable)
-        self._act(self.machine.start(self._clock()))
+        loop.add_reader(opened.arp.fileno(), self._heard)
+        self._act(self.machine.start(self._clock(), opened.held))
 
     def close(self) -> None:
         """Close the socket, and with it the container's namespace. The address stays on the link."""
@@ -96,7 +105,8 @@ class LeaseClient:
             self._timer.cancel()
         if self._socket is not None:
             loop.remove_reader(self._socket.fileno())
-            self._socket.close()
+            loop.remove_reader(self._socket.arp.fileno())
+            close_in_thread(self._socket)
             self._socket = None
         if self._process >= 0:
             loop.remove_reader(self._process)
@@ -120,26 +130,31 @@ class LeaseClient:
             if message := messages.decode(data):
                 self._act(self.machine.received(message, sender, self._clock()))
 
+    def _heard(self) -> None:
+        for claim in self._socket.arp.receive() if self._socket is not None else ():
+            self._act(self.machine.claimed(claim.address, claim.mac, self._clock()))
+
     def _due(self) -> None:
         self._act(self.machine.elapsed(self._clock()))
 
-    def _act(self, answers: Iterable[Send]) -> None:
-        for answer in answers:
-            self._send(answer)
+    def _act(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            self._send(action)
         # Sending may have closed the client.
         if self._socket is None:
             return
         self._set_timer()
-        self._report(self.machine.lease, self.machine.problem)
+        self._report(_Report(self.machine.lease, self.machine.problem, self.machine.declined))
 
-    def _report(self, lease: Lease | None, problem: LeaseProblem | None) -> None:
-        before, self._reported = self._reported, (lease, problem)
-        if self._reported == before:
+    def _report(self, report: _Report) -> None:
+        before, self._reported = self._reported, report
+        if report == before:
             return
-        is_renewal = lease is not None and lease.renews(before[0]) and problem == before[1]
+        lease = report.lease
+        is_renewal = lease is not None and lease.renews(before.lease) and report.problem == before.problem
         (self._renewed if is_renewal else self._changed)()
 
-    def _send(self, what: Send) -> None:
+    def _send(self, what: Action) -> None:
         if self._socket is None:
             return
         try:
@@ -165,4 +180,4 @@ class LeaseClient:
 def _discard(opening: asyncio.Future[LinkSocket]) -> None:
     """Close a socket that was opened after the cancellation."""
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        close_in_thread(opening.result())

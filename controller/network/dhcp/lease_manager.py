@@ -23,7 +23,7 @@ from controller.machinery.pending import PendingSet
 from controller.network.dhcp import leases
 from controller.network.dhcp.client import LeaseClient, Link
 from controller.network.dhcp.leases import Lease
-from controller.network.dhcp.machine import LeaseProblem, Machine
+from controller.network.dhcp.machine import Declined, LeaseProblem, Machine
 from controller.network.dhcp.requests import Client
 
 KEPT = 4096  # files of half a kilobyte; a node has at most 250 runtimes with eight interfaces
@@ -55,6 +55,7 @@ class LeaseState(NamedTuple):
     problem: LeaseProblem | None = None
     settled: bool = False
     kept: bool = False  # a client is running
+    declined: Declined | None = None  # while the problem is TAKEN
 
 
 NOT_KEPT = LeaseState()
@@ -68,11 +69,20 @@ class _Written(NamedTuple):
 
 
 class LeaseManager:
-    """``directory`` holds a file for each lease and is created on first use. Belongs to one event loop."""
+    """``directory`` holds a file for each lease and is created on first use. Belongs to one event loop.
+
+    With ``checks``, each address is probed on the LAN before it is used.
+    """
 
     def __init__(
-        self, directory: Path, wall: Callable[[], float] = time.time, random_number: Callable[[], float] = random.random
+        self,
+        directory: Path,
+        wall: Callable[[], float] = time.time,
+        random_number: Callable[[], float] = random.random,
+        *,
+        checks: bool = True,
     ) -> None:
+        self._checks = checks
         self._directory = directory
         self._wall = wall
         self._random_number = random_number
@@ -87,7 +97,7 @@ class LeaseManager:
             return NOT_KEPT
         machine = client.machine
         lease = machine.lease.shifted(self._epoch()) if machine.lease else None
-        return LeaseState(lease, machine.problem, machine.settled, kept=True)
+        return LeaseState(lease, machine.problem, machine.settled, kept=True, declined=machine.declined)
 
     async def keep(self, key: LeaseKey, link: Link, client: Client) -> None:
         """Ensure that a client runs on this link; one that already does is left alone.
@@ -103,7 +113,7 @@ class LeaseManager:
         known = await self._remembered(key, former)
         made = LeaseClient(
             link,
-            Machine(client, known, self._random_number),
+            Machine(client, known, self._random_number, checks=self._checks),
             changed=lambda: self._changed.add(key),
             renewed=lambda: self._on_renewal(key),
         )

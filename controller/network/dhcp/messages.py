@@ -19,6 +19,8 @@ _PAD, _END = 0, 255
 _WANTED = bytes(
     [SUBNET_MASK, CLASSLESS_ROUTES, ROUTER, NAME_SERVERS, LEASE_SECONDS, SERVER, RENEWAL_SECONDS, REBINDING_SECONDS]
 )
+# What belongs into a message that is answered. 1500 bytes: else a server may only assume 576 (RFC 2131 section 2).
+_ANSWERED = {PARAMETERS: _WANTED, MAXIMUM_SIZE: b"\x05\xdc"}
 _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = bytes([99, 130, 83, 99])
 _BOOTREQUEST, _BOOTREPLY, _ETHERNET, _MAC_LENGTH = 1, 2, 1, 6
@@ -46,8 +48,7 @@ class Message:
             *(self.client_address.packed, self.your_address.packed, UNSPECIFIED.packed, UNSPECIFIED.packed),
             *(self.mac, b"", b"", _COOKIE),
         )
-        # 1500 bytes: without this option a server may only assume 576 (RFC 2131 section 2).
-        options = {KIND: bytes([self.kind]), PARAMETERS: _WANTED, MAXIMUM_SIZE: b"\x05\xdc", **self.options}
+        options = {KIND: bytes([self.kind]), **(_ANSWERED if self.kind != DECLINE else {}), **self.options}
         body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
         return (head + body + bytes([_END])).ljust(_SMALLEST, b"\0")
 

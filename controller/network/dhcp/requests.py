@@ -30,6 +30,13 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Ask the LAN by ARP whether somebody has the address."""
+
+    address: IPv4Address
+
+
+@dataclass(frozen=True)
 class Exchange:
     """The messages of a client in one exchange with servers; ``began`` is a time of the caller's clock."""
 
@@ -56,6 +63,13 @@ class Exchange:
         message = self._message(messages.REQUEST, now, {}, lease.address.ip)
         # A packet socket does no ARP, so a renewal goes to the MAC address that the last answer came from.
         return Send(message, lease.server, lease.server_mac) if by_its_server and lease.server_mac else Send(message)
+
+    def decline(self, lease: Lease) -> Send:
+        """Tell the server that somebody else has the address."""
+        options = {messages.REQUESTED_ADDRESS: lease.address.packed[:4], messages.SERVER: lease.server.packed}
+        # By table 5 without a host name and without seconds.
+        options |= {messages.CLIENT_ID: b"\x01" + self.client.mac}
+        return Send(Message(messages.DECLINE, self.transaction, self.client.mac, options=options))
 
     def _message(
         self, kind: int, now: float, options: dict[int, bytes], used: IPv4Address = messages.UNSPECIFIED

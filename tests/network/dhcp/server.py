@@ -9,26 +9,27 @@ from typing import Any
 
 from controller.network.dhcp import messages
 from controller.network.dhcp.leases import Lease
-from controller.network.dhcp.machine import Machine
+from controller.network.dhcp.machine import Action, Machine
 from controller.network.dhcp.messages import Message
-from controller.network.dhcp.requests import Client, Send
+from controller.network.dhcp.requests import Ask, Client, Send
 
 MAC = bytes.fromhex("02ab00000001")
-SERVER_MAC = bytes.fromhex("02cc00000001")
+SERVER_MAC, OTHER_MAC = bytes.fromhex("02cc00000001"), bytes.fromhex("02cd00000001")
 ADDRESS, SERVER, ROUTER = "10.0.0.20", "10.0.0.1", "10.0.0.1"
 
 
 class Exchange:
     """A state machine with its sent messages, and the time."""
 
-    def __init__(self, remembered: Lease | None = None) -> None:
+    def __init__(self, remembered: Lease | None = None, *, checks: bool = False) -> None:
         self.now = 1000.0
-        self.machine = Machine(Client(MAC, "plc-1"), remembered, lambda: 0.5)
+        self.machine = Machine(Client(MAC, "plc-1"), remembered, lambda: 0.5, checks=checks)
         self.sent: list[Send] = []
+        self.asked: list[IPv4Address] = []
 
-    def start(self) -> Exchange:
-        """Start the machine."""
-        self._take(self.machine.start(self.now))
+    def start(self, held: str = "") -> Exchange:
+        """Start the machine on a link that holds this address."""
+        self._take(self.machine.start(self.now, IPv4Address(held) if held else None))
         return self
 
     def bound(self, **more: Any) -> Exchange:
@@ -59,8 +60,16 @@ class Exchange:
         """The kinds of all messages sent."""
         return [each.message.kind for each in self.sent]
 
-    def _take(self, answers: Iterable[Send]) -> None:
-        self.sent += answers
+    def claim(self, address: str = ADDRESS, mac: bytes = OTHER_MAC) -> None:
+        """Let another machine claim an address."""
+        self._take(self.machine.claimed(IPv4Address(address), mac, self.now))
+
+    def _take(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Ask):
+                self.asked.append(action.address)
+            else:
+                self.sent.append(action)
 
 
 def reply(asked: Message, kind: int, address: str = ADDRESS, **more: Any) -> Message:

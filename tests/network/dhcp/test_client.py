@@ -41,7 +41,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowSocket]:
 
 
 def lease_client() -> LeaseClient:
-    machine = Machine(Client(b"\x02" * 6, "plc-1"), None, lambda: 0.5)
+    machine = Machine(Client(b"\x02" * 6, "plc-1"), None, lambda: 0.5, checks=True)
     return LeaseClient(Link(bare(os.getpid()), "lan0", 1), machine, changed=lambda: None, renewed=lambda: None)
 
 

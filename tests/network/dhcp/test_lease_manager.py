@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from controller import errors
 from controller.network import addresses
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager, LeaseState
+from controller.network.dhcp.machine import LeaseProblem
 from controller.network.dhcp.requests import Client
+from controller.network.routes import Route
 from tests.support.bare_container import BareContainer
 from tests.support.command import run
 from tests.support.descriptors import opened
@@ -43,6 +46,14 @@ def server(lan: Lan, tmp_path: Path) -> Iterator[DhcpServer]:
 def container(lan: Lan) -> Iterator[BareContainer]:
     """A container with a link on the LAN."""
     made = BareContainer(lan, MAC)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def other(lan: Lan) -> Iterator[BareContainer]:
+    """Another machine on the LAN."""
+    made = BareContainer(lan, "02:ab:00:00:00:32")
     yield made
     made.end()
 
@@ -176,6 +187,67 @@ async def test_keeping_the_same_link_again_changes_nothing(
     assert server.requests("DHCPDISCOVER", MAC) == 1
 
 
+async def test_a_server_can_lease_a_single_address_with_routes(
+    manager: LeaseManager, container: BareContainer, lan: Lan, tmp_path: Path
+) -> None:
+    options = f"--dhcp-option=121,172.16.0.0/16,{lan.gateway},0.0.0.0/0,{lan.gateway}"
+    with DhcpServer(lan, tmp_path, "--dhcp-option=option:netmask,255.255.255.255", options):
+        await manager.keep(KEY, container.link, CLIENT)
+        lease = (await until(manager, container.link, has_lease)).lease
+    assert lease is not None
+    gateway = IPv4Address(lan.gateway)
+    assert (lease.address.network.prefixlen, lease.gateway) == (32, gateway)
+    assert lease.routes == (Route(IPv4Network("172.16.0.0/16"), gateway),)
+
+
+async def test_an_address_that_another_machine_has_is_declined(
+    manager: LeaseManager, container: BareContainer, other: BareContainer, lan: Lan, tmp_path: Path
+) -> None:
+    other.take(f"{lan.address(100)}/24")
+    with DhcpServer(lan, tmp_path, first=100, last=100) as server:
+        await manager.keep(KEY, container.link, CLIENT)
+        lease_state = await until(manager, container.link, lambda found: found.problem is LeaseProblem.TAKEN)
+
+        assert lease_state.declined == (IPv4Address(lan.address(100)), other.client.mac)
+        assert (lease_state.lease, lease_state.settled) == (None, True)
+        await eventually(lambda: asyncio.sleep(0, server.requests("DHCPDECLINE", MAC) == 1), "the server knows")
+
+
+async def test_a_running_runtime_keeps_its_address_whoever_else_has_it(
+    manager: LeaseManager, container: BareContainer, other: BareContainer, server: DhcpServer, tmp_path: Path
+) -> None:
+    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    await manager.keep(KEY, container.link, CLIENT)
+    lease = await eventually(lambda: asyncio.sleep(0, manager.lease_state(KEY, container.link).lease), "a lease")
+    await eventually(lambda: asyncio.sleep(0, KEY in manager._written), "the stored lease")
+    container.take(str(lease.address))
+    reading.cancel()
+    manager.close()
+    other.take(str(lease.address))
+
+    later = LeaseManager(tmp_path / "leases")
+    try:
+        await later.keep(KEY, container.link, CLIENT)
+        found = await until(later, container.link, lambda state: state.settled)
+    finally:
+        later.close()
+    assert found.lease is not None
+    assert (found.lease.address, found.problem) == (lease.address, None)
+
+
+async def test_without_checks_the_address_is_used_at_once(
+    container: BareContainer, other: BareContainer, lan: Lan, tmp_path: Path
+) -> None:
+    other.take(f"{lan.address(100)}/24")
+    manager = LeaseManager(tmp_path / "leases", checks=False)
+    try:
+        with DhcpServer(lan, tmp_path, first=100, last=100):
+            await manager.keep(KEY, container.link, CLIENT)
+            assert (await until(manager, container.link, lambda state: state.settled)).lease is not None
+    finally:
+        manager.close()
+
+
 async def test_the_end_of_a_container_releases_its_namespace(
     manager: LeaseManager, lan: Lan, container: BareContainer, server: DhcpServer
 ) -> None:
@@ -247,4 +319,4 @@ async def test_many_starts_and_stops_leak_nothing(
         manager.close()
         await manager.keep(KEY, container.link, CLIENT)
         await until(manager, container.link, has_lease)
-    assert traces() == before
+    await eventually(lambda: asyncio.sleep(0, traces() == before), "everything is closed")

@@ -31,6 +31,10 @@ _AWAITED = {
     LeaseProblem.SILENT: (reasons.DHCP_SILENT, "no DHCP server answers"),
     LeaseProblem.DENIED: (reasons.LEASE_REFUSED, "the DHCP server refuses the address that it offers; asking again"),
     LeaseProblem.REFUSED: (reasons.LEASE_REFUSED, "the DHCP server withdrew the address; requesting another one"),
+    LeaseProblem.TAKEN: (
+        reasons.ADDRESS_CONFLICT,
+        "the DHCP server assigned {}, but the machine {} has it: free or exclude it; requesting another one",
+    ),
     LeaseProblem.EXPIRED: (reasons.LEASE_EXPIRED, "the lease expired and no DHCP server answers"),
 }
 
@@ -79,6 +83,8 @@ def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedIn
     if lease_state.lease is None:
         # Another fault of the link is for us to repair: then the server is not what the interface waits for.
         awaits, detail = _AWAITED[lease_state.problem]
+        if lease_state.declined is not None:
+            detail = detail.format(lease_state.declined.address, lease_state.declined.mac.hex(":"))
         return replace(seen, in_order=False, detail=seen.detail or detail, awaits="" if seen.detail else awaits)
     observed = _observed(lease_state.lease)
     if lease_state.problem is LeaseProblem.UNRENEWED:

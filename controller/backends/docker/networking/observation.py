@@ -61,7 +61,9 @@ class NetworkFacet(Facet):
         blockers = self._start_blockers(target, desired_interfaces, found.kinds, should_run=should_run)
         self._address_registry.note(target.identity, network.interfaces)
         seen = tuple(self._address_registry.with_conflict(each) for each in network.interfaces)
-        contested = [(found.awaits, found.detail) for found in seen if found.awaits == reasons.ADDRESS_CONFLICT]
+        # A leased address that another machine has is not used: the start need not wait for another one.
+        used = [found for found in seen if found.address and found.awaits == reasons.ADDRESS_CONFLICT]
+        contested = [(found.awaits, found.detail) for found in used]
         return replace(
             observed,
             network=replace(network, interfaces=seen, missing_parents=missing_parents),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from controller.backends.base import Target
 from controller.backends.observation import Observed
 from controller.network import resolver
 from controller.network.dhcp.lease_manager import LeaseManager
+from controller.network.routes import LinkRoute, Route
 from tests.backends.conftest import BackendHarness, NewBackend
-from tests.backends.inside import process_of
+from tests.backends.inside import links_of, process_of
+from tests.support.bare_container import BareContainer
 from tests.support.dhcp_server import DhcpServer
 from tests.support.lan import Lan
 
@@ -124,6 +127,37 @@ async def test_a_runtime_with_a_gateway_of_its_own_gets_a_lease(
     (interface,) = observed.network.interfaces
     assert lan.ping(interface.address)
     assert interface.gateway == lan.address(200)
+
+
+async def test_a_lease_of_a_single_address_reaches_its_gateway(
+    harness: BackendHarness, controller: Controller, lan: Lan, tmp_path: Path
+) -> None:
+    options = f"--dhcp-option=121,172.16.0.0/16,{lan.gateway},0.0.0.0/0,{lan.gateway}"
+    with DhcpServer(lan, tmp_path, "--dhcp-option=option:netmask,255.255.255.255", options):
+        target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
+        observed = await controller.until(target, in_order)
+        snapshot = await links_of(harness, target)
+
+    assert lan.ping(observed.network.interfaces[0].address)
+    assert snapshot.default_routes == ((lan.gateway, "lan0"),)
+    assert snapshot.routes == (LinkRoute(Route(IPv4Network("172.16.0.0/16"), IPv4Address(lan.gateway)), "lan0"),)
+
+
+async def test_an_address_that_another_machine_has_is_reported_and_not_used(
+    harness: BackendHarness, controller: Controller, lan: Lan, tmp_path: Path
+) -> None:
+    other = BareContainer(lan, "02:ab:00:00:00:22")
+    other.take(f"{lan.address(100)}/24")
+    try:
+        with DhcpServer(lan, tmp_path, first=100, last=100):
+            target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
+            observed = await controller.until(target, waiting_for(reasons.ADDRESS_CONFLICT))
+            assert "the machine 02:ab:00:00:00:22 has it" in observed.network.interfaces[0].detail
+            assert (observed.network.interfaces[0].address, observed.start_blockers) == ("", ())
+            await asyncio.to_thread(other.end)
+            await controller.until(target, in_order)
+    finally:
+        other.end()
 
 
 async def test_the_address_survives_a_restart_of_the_runtime(

@@ -12,7 +12,7 @@ from controller.backends.docker.networking import dhcp_leases
 from controller.backends.observation import ObservedInterface
 from controller.network.dhcp.lease_manager import NOT_KEPT, LeaseState
 from controller.network.dhcp.leases import INFINITE, Lease
-from controller.network.dhcp.machine import LeaseProblem
+from controller.network.dhcp.machine import Declined, LeaseProblem
 from tests.backends.docker.networking.interfaces import leased, static
 
 LEASE = Lease(
@@ -36,6 +36,16 @@ def test_an_interface_without_a_lease_waits_for_a_server(problem: LeaseProblem |
 
     assert (found.in_order, found.awaits, found.lease) == (False, awaits, None)
     assert found.detail
+
+
+def test_a_declined_address_is_reported_with_the_machine_that_has_it() -> None:
+    declined = Declined(IPv4Address("10.9.0.7"), bytes.fromhex("02cd00000042"))
+    state = LeaseState(problem=LeaseProblem.TAKEN, settled=True, kept=True, declined=declined)
+
+    found = dhcp_leases.with_lease(leased(state), SEEN)
+
+    assert (found.in_order, found.awaits) == (False, reasons.ADDRESS_CONFLICT)
+    assert "assigned 10.9.0.7, but the machine 02:cd:00:00:00:42 has it" in found.detail
 
 
 def test_another_fault_is_not_waited_for() -> None:
