@@ -16,6 +16,7 @@ from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.observation import Observed
 from controller.network import resolver
+from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.lease_manager import LeaseManager
 from controller.network.routes import LinkRoute, Route
 from tests.backends.conftest import BackendHarness, NewBackend
@@ -158,6 +159,22 @@ async def test_an_address_that_another_machine_has_is_reported_and_not_used(
             await controller.until(target, in_order)
     finally:
         other.end()
+
+
+async def test_a_leased_address_in_use_stays_and_the_other_machine_is_named(
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer, guard: AddressGuard
+) -> None:
+    target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
+    address = await controller.leased(target)
+
+    mac = await asyncio.to_thread(lan.take, address)
+    await asyncio.to_thread(lan.speak, address)
+    async with asyncio.timeout(30):
+        await anext(guard.changes())
+
+    (found,) = (await harness.backend.observe(target)).network.interfaces
+    assert (found.address, found.awaits) == (address, reasons.ADDRESS_CONFLICT)
+    assert mac in found.detail
 
 
 async def test_the_address_survives_a_restart_of_the_runtime(
