@@ -82,7 +82,7 @@ class Machine:
         self._avoided: IPv4Address | None = None  # the server whose last offer came to nothing
         self._withdrawn = False  # by another server than that of the lease
         self._sent = 0
-        self._refusals = 0  # and declined addresses, since the last renewal
+        self._refusals = 0  # of any kind, and expired leases, since the last renewal
         self.state = State.SELECTING
         self.lease: Lease | None = None
         self.problem: LeaseProblem | None = None
@@ -186,7 +186,10 @@ class Machine:
         """Drop the lease; also the remembered one, which would be refused again."""
         self.problem = LeaseProblem.REFUSED
         self.lease = self._remembered = None
-        # A server may refuse to renew each lease that it has just given.
+        return self._start_over(now)
+
+    def _start_over(self, now: float) -> list[Action]:
+        """Request another lease: at once, unless the server renews none of those that it gives."""
         actions = self._pause(now, waits.REPETITION) if self._refusals else self._enter(State.SELECTING, now)
         self._refusals += 1
         return actions
@@ -228,7 +231,7 @@ class Machine:
         """Handle T1, T2 and the end of the lease."""
         if now >= lease.expires:
             self.lease, self.problem = None, LeaseProblem.EXPIRED
-            return self._enter(State.SELECTING, now)
+            return self._start_over(now)
         state = State.REBINDING if now >= lease.renewed + lease.rebind_after else State.RENEWING
         self.problem = LeaseProblem.UNRENEWED if state is State.REBINDING else None
         return self._enter(state, now) if state is not self.state else self._repeat(now)

@@ -104,10 +104,9 @@ def test_a_renewal_ends_the_growth_of_the_intervals() -> None:
     exchange.answer(ACK)
     exchange.pass_time(1800)
     exchange.answer(ACK)
-    exchange.pass_time(3600)
-    exchange.answer(OFFER)
+    exchange.pass_time(1800)
     exchange.answer(NAK)
-    assert exchange.machine.deadline - exchange.now == 1
+    assert exchange.last.message.kind == DISCOVER
 
 
 def test_a_server_that_refuses_each_renewal_is_asked_at_growing_intervals() -> None:
@@ -120,6 +119,21 @@ def test_a_server_that_refuses_each_renewal_is_asked_at_growing_intervals() -> N
         before = exchange.now
         exchange.answer(NAK)
         assert exchange.machine.problem is LeaseProblem.REFUSED
+        if exchange.last.message.kind != DISCOVER:
+            exchange.pass_time(exchange.machine.deadline - exchange.now)
+        intervals.append(exchange.now - before)
+    assert intervals == [0, 1, 2, 4, 8, 16]
+
+
+def test_a_server_that_renews_nothing_is_asked_at_growing_intervals() -> None:
+    exchange = Exchange().start()
+    intervals = []
+    for _ in range(6):
+        exchange.answer(OFFER)
+        exchange.answer(ACK, lease=10)
+        exchange.pass_time(10)
+        assert exchange.machine.problem is LeaseProblem.EXPIRED
+        before = exchange.now
         if exchange.last.message.kind != DISCOVER:
             exchange.pass_time(exchange.machine.deadline - exchange.now)
         intervals.append(exchange.now - before)
