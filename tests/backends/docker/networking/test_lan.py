@@ -46,6 +46,15 @@ async def test_no_default_route_without_a_gateway(harness: BackendHarness, lan: 
     assert (await links_of(harness, target)).default_routes == ()
 
 
+async def test_a_gateway_outside_the_subnet_is_the_default_route(harness: BackendHarness, lan: Lan) -> None:
+    outside = interface(lan, 100, subnet=f"{lan.address(100)}/28")
+    target = await harness.up(harness.target(interfaces=[outside]))
+
+    assert (await links_of(harness, target)).default_routes == ((lan.gateway, "lan0"),)
+    assert lan.ping(lan.address(100))
+    assert await in_order(harness, target)
+
+
 async def test_the_mac_is_the_same_after_delete_and_create(harness: BackendHarness, lan: Lan) -> None:
     desired = harness.target(interfaces=[interface(lan, 10)])
     await harness.up(desired)
