@@ -20,11 +20,13 @@ _REPLY = 2  # the first byte of a server's message (RFC 2131 section 2)
 class LyingServer:
     """Offers one address of the LAN and answers each REQUEST with ``kind``; a context manager that stops it.
 
-    ``lease`` is the lease time in hexadecimal, "" for none.
+    ``lease`` is the lease time in hexadecimal, "" for none, and ``server`` its identifier, by default the gateway's.
+    One that refuses does so to requests to other servers, too.
     """
 
-    def __init__(self, lan: Lan, kind: int, lease: str = "00000e10") -> None:
-        arguments = ("--server", lan.gateway, "--address", lan.address(100), "--kind", str(kind), "--lease", lease)
+    def __init__(self, lan: Lan, kind: int, *, lease: str = "00000e10", server: str = "") -> None:
+        identifier = server or lan.gateway
+        arguments = ("--server", identifier, "--address", lan.address(100), "--kind", str(kind), "--lease", lease)
         self._command = (
             *("nsenter", f"--net=/run/netns/{lan.namespace}", "setpriv", "--pdeathsig", "KILL"),
             *(sys.executable, "-m", __name__, *arguments),
@@ -54,14 +56,20 @@ def _decoded(data: bytes) -> Message | None:
 def _serve(given: argparse.Namespace) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
         port.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        # Each of two servers receives every broadcast.
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, INSIDE.encode())
         port.bind(("", 67))
         print("ready", flush=True)
         while True:  # until it is killed
             asked = _decoded(port.recv(2048))
-            if asked is not None:
+            if asked is not None and _is_answered(asked, given):
                 kind = messages.OFFER if asked.kind == messages.DISCOVER else given.kind
                 port.sendto(_reply(asked, kind, given), ("255.255.255.255", 68))
+
+
+def _is_answered(asked: Message, given: argparse.Namespace) -> bool:
+    return given.kind == messages.NAK or asked.server in (None, IPv4Address(given.server))
 
 
 def _reply(asked: Message, kind: int, given: argparse.Namespace) -> bytes:

@@ -7,7 +7,6 @@ import json
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -15,12 +14,10 @@ from pathlib import Path
 import pytest
 
 from controller import errors
-from controller.network import addresses
 from controller.network.dhcp.client import Link
-from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager, LeaseState
-from controller.network.dhcp.machine import LeaseProblem
-from controller.network.dhcp.requests import Client
+from controller.network.dhcp.lease_manager import LeaseManager
 from controller.network.routes import Route
+from tests.network.dhcp.leasing import CLIENT, KEY, MAC, changes_until_the_end, has_lease, until
 from tests.support.bare_container import BareContainer
 from tests.support.command import run
 from tests.support.descriptors import opened
@@ -30,54 +27,6 @@ from tests.support.lan import Lan
 from tests.support.processes import bare
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]  # needs root and a LAN, but no engine
-KEY = LeaseKey("edge", "plc-1", "lan0")
-MAC = "02:ab:00:00:00:31"
-CLIENT = Client(addresses.mac_bytes(MAC), "plc-1")
-
-
-@pytest.fixture
-def server(lan: Lan, tmp_path: Path) -> Iterator[DhcpServer]:
-    """The DHCP server of the LAN."""
-    with DhcpServer(lan, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def container(lan: Lan) -> Iterator[BareContainer]:
-    """A container with a link on the LAN."""
-    made = BareContainer(lan, MAC)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def other(lan: Lan) -> Iterator[BareContainer]:
-    """Another machine on the LAN."""
-    made = BareContainer(lan, "02:ab:00:00:00:32")
-    yield made
-    made.end()
-
-
-@pytest.fixture
-async def manager(tmp_path: Path) -> AsyncIterator[LeaseManager]:
-    """A lease manager with its own folder."""
-    made = LeaseManager(tmp_path / "leases")
-    yield made
-    made.close()
-
-
-async def until(manager: LeaseManager, link: Link, wanted: Callable[[LeaseState], bool]) -> LeaseState:
-    """Wait for a state of the lease."""
-    async with asyncio.timeout(30):
-        changes = manager.changes()
-        while not wanted(manager.lease_state(KEY, link)):
-            await anext(changes)
-        return manager.lease_state(KEY, link)
-
-
-def has_lease(lease_state: LeaseState) -> bool:
-    """Return whether there is a lease."""
-    return lease_state.lease is not None
 
 
 def traces() -> tuple[int, list[str]]:
@@ -100,7 +49,7 @@ async def test_a_lease_has_times_of_day(manager: LeaseManager, container: BareCo
 async def test_a_renewal_that_changes_only_times_is_neither_written_nor_reported(
     manager: LeaseManager, container: BareContainer, lan: Lan, tmp_path: Path
 ) -> None:
-    reported = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    reported = asyncio.create_task(changes_until_the_end(manager, container.link))
     with DhcpServer(lan, tmp_path, "--dhcp-option=option:T1,5"):
         await manager.keep(KEY, container.link, CLIENT)
         first = await eventually(partial(_renewed_after, manager, container.link, 0.0), "a lease")
@@ -116,7 +65,7 @@ async def test_a_renewal_that_changes_only_times_is_neither_written_nor_reported
 async def test_a_lease_that_ends_before_the_stored_one_is_written(
     manager: LeaseManager, container: BareContainer, lan: Lan, tmp_path: Path
 ) -> None:
-    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    reading = asyncio.create_task(changes_until_the_end(manager, container.link))
     with DhcpServer(lan, tmp_path, "--dhcp-option=option:T1,5", lease_seconds=7200):
         await manager.keep(KEY, container.link, CLIENT)
         await eventually(partial(_renewed_after, manager, container.link, 0.0), "a lease")
@@ -131,7 +80,7 @@ async def test_a_lease_is_written_again_once_the_clock_was_set(
 ) -> None:
     ahead = [3600.0]
     manager = LeaseManager(tmp_path / "leases", wall=lambda: time.time() + ahead[0])
-    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    reading = asyncio.create_task(changes_until_the_end(manager, container.link))
     with DhcpServer(lan, tmp_path, "--dhcp-option=option:T1,5"):
         await manager.keep(KEY, container.link, CLIENT)
         await eventually(partial(_stored_end_is_before, tmp_path, time.time() + 7200), "a lease")
@@ -144,7 +93,7 @@ async def test_a_lease_is_written_again_once_the_clock_was_set(
 async def test_what_is_known_of_a_deleted_runtimes_leases_is_dropped(
     manager: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
-    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
+    reading = asyncio.create_task(changes_until_the_end(manager, container.link))
     await manager.keep(KEY, container.link, CLIENT)
     await eventually(lambda: asyncio.sleep(0, KEY in manager._written), "the stored lease")
     manager.forget(KEY.namespace, KEY.device_id)
@@ -165,16 +114,6 @@ async def _stored_seconds(tmp_path: Path, seconds: int) -> bool:
 async def _renewed_after(manager: LeaseManager, link: Link, time_of_day: float) -> float | None:
     lease = manager.lease_state(KEY, link).lease
     return lease.renewed if lease and lease.renewed > time_of_day + 1 else None
-
-
-async def _changes_until_the_end(manager: LeaseManager, link: Link) -> list[str]:
-    """Return what each reported change is about."""
-    reported = []
-    async for _ in manager.changes():
-        reported.append("a lease" if manager.lease_state(KEY, link).kept else "the end")
-        if reported[-1] == "the end":
-            break
-    return reported
 
 
 async def test_keeping_the_same_link_again_changes_nothing(
@@ -198,54 +137,6 @@ async def test_a_server_can_lease_a_single_address_with_routes(
     gateway = IPv4Address(lan.gateway)
     assert (lease.address.network.prefixlen, lease.gateway) == (32, gateway)
     assert lease.routes == (Route(IPv4Network("172.16.0.0/16"), gateway),)
-
-
-async def test_an_address_that_another_machine_has_is_declined(
-    manager: LeaseManager, container: BareContainer, other: BareContainer, lan: Lan, tmp_path: Path
-) -> None:
-    other.take(f"{lan.address(100)}/24")
-    with DhcpServer(lan, tmp_path, first=100, last=100) as server:
-        await manager.keep(KEY, container.link, CLIENT)
-        lease_state = await until(manager, container.link, lambda found: found.problem is LeaseProblem.TAKEN)
-
-        assert lease_state.declined == (IPv4Address(lan.address(100)), other.client.mac)
-        assert (lease_state.lease, lease_state.settled) == (None, True)
-        await eventually(lambda: asyncio.sleep(0, server.requests("DHCPDECLINE", MAC) == 1), "the server knows")
-
-
-async def test_a_running_runtime_keeps_its_address_whoever_else_has_it(
-    manager: LeaseManager, container: BareContainer, other: BareContainer, server: DhcpServer, tmp_path: Path
-) -> None:
-    reading = asyncio.create_task(_changes_until_the_end(manager, container.link))
-    await manager.keep(KEY, container.link, CLIENT)
-    lease = await eventually(lambda: asyncio.sleep(0, manager.lease_state(KEY, container.link).lease), "a lease")
-    await eventually(lambda: asyncio.sleep(0, KEY in manager._written), "the stored lease")
-    container.take(str(lease.address))
-    reading.cancel()
-    manager.close()
-    other.take(str(lease.address))
-
-    later = LeaseManager(tmp_path / "leases")
-    try:
-        await later.keep(KEY, container.link, CLIENT)
-        found = await until(later, container.link, lambda state: state.settled)
-    finally:
-        later.close()
-    assert found.lease is not None
-    assert (found.lease.address, found.problem) == (lease.address, None)
-
-
-async def test_without_checks_the_address_is_used_at_once(
-    container: BareContainer, other: BareContainer, lan: Lan, tmp_path: Path
-) -> None:
-    other.take(f"{lan.address(100)}/24")
-    manager = LeaseManager(tmp_path / "leases", checks=False)
-    try:
-        with DhcpServer(lan, tmp_path, first=100, last=100):
-            await manager.keep(KEY, container.link, CLIENT)
-            assert (await until(manager, container.link, lambda state: state.settled)).lease is not None
-    finally:
-        manager.close()
 
 
 async def test_the_end_of_a_container_releases_its_namespace(
