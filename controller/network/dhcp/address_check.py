@@ -10,7 +10,7 @@ from controller.network.dhcp.requests import Ask
 # Shorter than in RFC 5227, which allows for any kind of link: on a wired LAN an answer takes a millisecond.
 _QUESTIONS, INTERVAL = 3, 0.01
 # A machine that is slower may answer when the address is in use already.
-_ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 1.0
 
 
 class AddressCheck:
@@ -18,7 +18,7 @@ class AddressCheck:
 
     def __init__(self, lease: Lease, now: float) -> None:
         self.lease = lease
-        self._ends = now + _ANSWER_SECONDS
+        self._ends = now + ANSWER_SECONDS
         self._asked = 0
 
     def question(self) -> list[Ask]:
