@@ -14,6 +14,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator
 
 from controller import listening
+from controller.api.fields import ObjectName
 from controller.listening import Listen
 
 MAX_READS = 64
@@ -86,6 +87,7 @@ def _template(value: Any) -> Any:
 Role = Literal["link", "pods", "node"]
 Roles = Annotated[tuple[Role, ...], BeforeValidator(_parts), AfterValidator(_roles)]
 Prefixes = Annotated[tuple[str, ...], BeforeValidator(_parts)]
+Namespaces = Annotated[tuple[ObjectName, ...], BeforeValidator(_parts)]
 ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
 Pool = Annotated[ipaddress.IPv4Network, AfterValidator(_pool)]
 CloudUrl = Annotated[str, AfterValidator(_cloud_url)]

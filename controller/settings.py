@@ -21,10 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from controller import errors, names
 from controller.api.fields import NODE_NAME, ObjectName
+from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
 from controller.listening import Listen
 from controller.setting_values import (
     CloudUrl,
     ListenAddress,
+    Namespaces,
     Pool,
     Prefixes,
     ReadPaths,
@@ -85,6 +87,11 @@ class Settings(BaseModel):
     namespace: ObjectName = Field(
         "edge", description="Namespace of the cloud's runtimes and default namespace of the kubeconfig."
     )
+    further_namespaces: Namespaces = Field(
+        (),
+        description="In a cluster: further namespaces whose Runtimes are run, comma-separated. In all others they are "
+        "Stalled.",
+    )
     node_name: Annotated[str, Field(pattern=f"^{NODE_NAME}$")] = Field(
         default_factory=lambda: re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip("-.") or "node",
         description="Name of this node, fixed at the first start.",
@@ -133,6 +140,13 @@ class Settings(BaseModel):
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(5, description="Heartbeat interval in seconds.")
     log_format: Literal["console", "json"] = Field("console", description="Log format.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
+
+    @property
+    def served_namespaces(self) -> ServedNamespaces:
+        """Return the namespaces whose Runtimes are run: all of them on a standalone host, which has one owner."""
+        if self.api == "embedded":
+            return EVERYWHERE
+        return ServedNamespaces(frozenset((self.namespace, *self.further_namespaces)))
 
 
 def variable(field: str) -> str:

@@ -18,7 +18,7 @@ NAMES = {
     "EDGE_CLOUD_URL", "EDGE_CLIENT_CERT", "EDGE_CLIENT_KEY", "EDGE_CLOUD_CA", "EDGE_STATE_DIR", "EDGE_API",
     "EDGE_API_LISTEN", "EDGE_ADDRESS_PROBE", "EDGE_DEV_DIR", "EDGE_SYS_DIR", "EDGE_API_EXPOSE", "EDGE_HTTP_LISTEN",
     "EDGE_ROLES", "EDGE_NODE_LISTEN", "EDGE_NODE_TOKEN",
-    "EDGE_NAMESPACE", "EDGE_NODE_NAME", "DOCKER_HOST", "EDGE_RUNTIME_IMAGE",
+    "EDGE_NAMESPACE", "EDGE_FURTHER_NAMESPACES", "EDGE_NODE_NAME", "DOCKER_HOST", "EDGE_RUNTIME_IMAGE",
     "EDGE_RUNTIME_VERSION", "EDGE_RUNTIME_TEMPLATE", "EDGE_RUNTIME_READS", "EDGE_IMAGE_PREFIXES", "EDGE_INTERNAL_POOL",
     "EDGE_PIDS_LIMIT",
     "EDGE_COMMAND_SECONDS", "EDGE_CONTRACTS", "EDGE_HEARTBEAT_SECONDS", "EDGE_LOG_FORMAT",
@@ -65,6 +65,7 @@ def test_keys_of_a_file_may_be_fields_variables_or_flags(tmp_path: Path, name: s
         ("api_listen", "[::1]:6445", Listen("::1", 6445)),
         ("image_prefixes", "ghcr.io/a/, docker.io/b ,", ("ghcr.io/a/", "docker.io/b")),
         ("image_prefixes", "", ()),
+        ("further_namespaces", "line-a, line-b", ("line-a", "line-b")),
         ("internal_pool", "172.20.0.0/16", ipaddress.IPv4Network("172.20.0.0/16")),
         ("cloud_url", "https://cloud.test:8443/", "https://cloud.test:8443"),
         ("runtime_template", "{}", {}),
@@ -85,6 +86,7 @@ def test_values_are_parsed_from_text(field: str, text: str, value: Any) -> None:
         ("EDGE_API_LISTEN", "6445"),
         ("EDGE_API_LISTEN", "127.0.0.1:99999"),
         ("EDGE_NAMESPACE", "Edge"),
+        ("EDGE_FURTHER_NAMESPACES", "line-a,*"),
         ("EDGE_NODE_NAME", ""),
         ("EDGE_RUNTIME_TEMPLATE", "[]"),
         ("EDGE_RUNTIME_TEMPLATE", "{"),
@@ -199,3 +201,10 @@ def test_the_state_directory_is_an_absolute_path(path: str) -> None:
 
 def test_the_state_directory_may_be_below_the_home() -> None:
     assert settings.load({}, {"EDGE_STATE_DIR": "~/state"}, None).state_dir == Path.home() / "state"
+
+
+def test_only_a_cluster_limits_the_namespaces_that_are_served() -> None:
+    environment = {"EDGE_NAMESPACE": "edge", "EDGE_FURTHER_NAMESPACES": "line"}
+    assert settings.load({}, environment, None).served_namespaces.serves("dev")
+    served = settings.load({"api": "cluster"}, environment, None).served_namespaces
+    assert [name for name in ("edge", "line", "dev") if served.serves(name)] == ["edge", "line"]

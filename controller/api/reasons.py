@@ -48,6 +48,7 @@ POOL_OVERLAP = "PoolOverlap"
 POOL_EXHAUSTED = "InternalPoolExhausted"
 NAME_TAKEN = "NameTaken"
 DEVICE_ID_TAKEN = "DeviceIdTaken"
+NAMESPACE_NOT_SERVED = "NamespaceNotServed"
 DISK_FULL = names.DISK_FULL
 DISK_HAS_ROOM = "DiskHasRoom"
 SPEC_IMPOSSIBLE = "SpecImpossible"
@@ -144,6 +145,11 @@ TABLE: tuple[Reason, ...] = (
         "stalled",
         "Another Runtime in the namespace owns this deviceId: delete one; the other has the container then.",
     ),
+    Reason(
+        NAMESPACE_NOT_SERVED,
+        "stalled",
+        "The installation runs no Runtimes of the namespace: add it to furtherNamespaces. What already ran is kept.",
+    ),
     Reason(DISK_FULL, "retry", "The disk is full: free space; the controller then continues."),
     Reason(SPEC_IMPOSSIBLE, "stalled", "The backend rejects the spec; the message names the field."),
     Reason(
@@ -169,7 +175,7 @@ TABLE: tuple[Reason, ...] = (
     Reason(
         SECRET_MISSING,
         "waiting",
-        "A Secret or key in spec.env does not exist; the message names it. A running container keeps running.",
+        "A Secret or key in spec.env does not exist or may not be read; a running container keeps running.",
     ),
     Reason(UNSCHEDULABLE, "waiting", "No cluster node can run the pod at the moment; the message says why."),
     Reason(DEVICE_MISSING, "waiting", "A serial device is not plugged in; the runtime gets it when it is."),

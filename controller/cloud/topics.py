@@ -61,6 +61,7 @@ class Commands:
     def build(
         cls,
         api: ApiClient,
+        devices: Devices,
         nodes: NodeDirectory,
         retirement: Retirement,
         blueprint: Blueprint,
@@ -69,7 +70,6 @@ class Commands:
         clock: Callable[[], float] = time.time,
     ) -> Commands:
         """Build all of them; ``seconds`` is the time limit for an answer."""
-        devices = Devices(api, blueprint.namespace)
         return cls(
             lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.in_progress),
             power=Power(api, devices),

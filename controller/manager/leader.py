@@ -32,7 +32,8 @@ async def build(environment: Environment) -> Leader:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FIRST_READING_SECONDS):
             await directory.refresh()
-    return Leader(directory, NodeLifecycle(api, settings.namespace), Scheduler(api, directory))
+    scheduler = Scheduler(api, directory, settings.served_namespaces)
+    return Leader(directory, NodeLifecycle(api, settings.namespace), scheduler)
 
 
 def cloud_status_publisher(environment: Environment) -> CloudStatusPublisher:

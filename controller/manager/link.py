@@ -8,6 +8,7 @@ from functools import partial
 
 from controller.cloud import topics
 from controller.cloud.commands.command import DigestKey
+from controller.cloud.commands.devices import Devices
 from controller.cloud.commands.executor import Executor
 from controller.cloud.commands.forwarding import Reads
 from controller.cloud.commands.journal import Journal
@@ -64,9 +65,10 @@ class CloudLink:
         )
 
     def _commands(self) -> topics.Commands:
-        settings = self._environment.installation.settings
+        installation, settings = self._environment.installation, self._environment.installation.settings
         return topics.Commands.build(
-            self._environment.installation.api,
+            installation.api,
+            Devices(installation.api, settings.namespace, settings.served_namespaces),
             self._nodes.directory,
             self.retirement,
             Blueprint(

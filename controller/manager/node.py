@@ -108,7 +108,8 @@ class Node:
         self.tracker = ContainerTracker((host.backend, *([agent.pods] if agent else [])), host.sampler)
         contact = EngineContact()
         # Nobody else places Runtimes on a standalone host; in a cluster the scheduler does.
-        scope = Scope("Docker", installation.node_name, claims=installation.embedded)
+        served = installation.settings.served_namespaces
+        scope = Scope("Docker", installation.node_name, claims=installation.embedded, namespaces=served)
         self.operator = RuntimeOperator(environment, host.backend, scope, engine=contact, boot=boottime.current())
         sources = EventSources(self.operator.queue, self.operator.index, installation.install_id)
         # Passes and metrics share one stream of Docker's events, as each stream holds a connection and a thread.

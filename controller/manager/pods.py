@@ -27,6 +27,7 @@ def build(environment: Environment) -> Pods:
     installation = environment.installation
     backend = PodsBackend(installation.api, installation.install_id, installation.settings.namespace)
     # There is no engine or host boot to explain restarts: the kubelets report crashes of pods.
-    operator = RuntimeOperator(environment, backend, Scope("Pod"), engine=EngineContact(), boot=Boot())
+    scope = Scope("Pod", namespaces=installation.settings.served_namespaces)
+    operator = RuntimeOperator(environment, backend, scope, engine=EngineContact(), boot=Boot())
     sources = EventSources(operator.queue, operator.index, installation.install_id)
     return Pods(operator, partial(sources.follow_engine, backend.changes, EngineContact()))

@@ -94,6 +94,8 @@ class Admission:
         if names.FINALIZER not in (body["metadata"].get("finalizers") or ()):
             return GONE if deleting else NO_FINALIZER
         if not deleting:
+            if not self._scope.namespaces.accepts(body):
+                return _unserved(body)
             # Before it is parsed, as the write changes the generation.
             body = await self._assign(key, body)
         try:
@@ -113,6 +115,7 @@ class Admission:
         """The Runtime if its object alone proves that it is admitted, unless another shares its deviceId; else None."""
         metadata, spec = body["metadata"], body["spec"]
         unclear = self._scope.elsewhere(spec) or self._scope.unset(spec) or spec.get("dedicatedInterface")
+        unclear = unclear or not self._scope.namespaces.serves(metadata["namespace"])
         ours = claims.has_claim(body) and names.FINALIZER in (metadata.get("finalizers") or ())
         if unclear or not ours or claims.is_deleting(body):
             return None
@@ -165,5 +168,12 @@ class Admission:
         """The rival for its dedicated interface among the Runtimes of this node, "" for none."""
         if runtime.spec.dedicated_interface is None:
             return ""
-        selector = f"spec.nodeName={self._node}"
-        return dedicated_interface.rival(runtime, await self._api.list(kinds.RUNTIMES, field_selector=selector))
+        found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._node}")
+        return dedicated_interface.rival(runtime, filter(self._scope.namespaces.accepts, found))
+
+
+def _unserved(body: dict[str, Any]) -> Refused:
+    """The refusal of a Runtime in a namespace that is not served; its container, if any, is left as it is."""
+    bare = objects.bare(body)
+    node = bare.status.node or body["spec"].get("nodeName")
+    return Refused(bare, outcomes.unserved(bare.metadata.namespace), bare.status, node)

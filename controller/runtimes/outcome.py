@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from controller import errors
-from controller.api import reasons
+from controller.api import reasons, served_namespaces
 from controller.api.runtime_status import RestartIntent
 from controller.backends import base
 from controller.backends.observation import Observed
@@ -68,6 +68,11 @@ def owned_by(owner: Mapping[str, Any]) -> Outcome:
         "takes over, or delete this one"
     )
     return Outcome("stalled", reasons.DEVICE_ID_TAKEN, message)
+
+
+def unserved(namespace: str) -> Outcome:
+    """The outcome for a Runtime in a namespace that is not served."""
+    return of_reason(reasons.NAMESPACE_NOT_SERVED, served_namespaces.refusal(namespace))
 
 
 def of_error(error: Exception) -> Outcome:

@@ -50,6 +50,7 @@ class Reconciler:
         self._install_id = install_id
         self._recorder = recorder
         self._index = index
+        self._namespaces = scope.namespaces
         self._throttle = StatusThrottle(dependencies.boot.elapsed)
         owners = Owners(dependencies.api, dependencies.backend, install_id, index, scope)
         self._admission = Admission(dependencies.api, owners, scope, dependencies.node)
@@ -227,6 +228,7 @@ class Reconciler:
             recorder=StepRecorder(self._recorder, objects.subject(key, target.uid)),
             watched=key in self._observed,
             outdated=outage is not None,
+            instead_of_ready=None if self._namespaces.serves(key.namespace) else outcomes.unserved(key.namespace),
         )
 
     def _record_transition(self, subject: Subject, runtime: Runtime, outcome: Outcome) -> None:

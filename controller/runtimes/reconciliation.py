@@ -54,7 +54,7 @@ class ReconcileContext:
     """The Runtime of a pass; ``known`` is its newest status, including what is not written yet.
 
     ``watched``: this process has observed its container before. ``outdated``: the API does not respond and this is the
-    Runtime as last read, so only repairs are allowed.
+    Runtime as last read, so only repairs are allowed. ``instead_of_ready``: the outcome of one that is only kept.
     """
 
     runtime: runtimes.Runtime
@@ -65,6 +65,7 @@ class ReconcileContext:
     recorder: StepRecorder
     watched: bool
     outdated: bool = False
+    instead_of_ready: Outcome | None = None
 
 
 class Reconciliation:
@@ -95,6 +96,8 @@ class Reconciliation:
         """Run the pass. Raises Superseded, and errors.ApiError when the status cannot be written."""
         try:
             outcome = await self._converge()
+            if outcome.kind == "ready":
+                outcome = self._context.instead_of_ready or outcome
         # Without a status: the next pass reports about the new spec.
         except Superseded:
             raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.api.runtimes import Backend
+from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
 
 _RUNS = {"Docker": "this node runs Docker containers", "Pod": "this process runs pods"}
 
@@ -16,11 +17,13 @@ class Scope:
     """The Runtimes of one backend, on one node or, with ``node`` "", on all.
 
     ``claims``: this is the only node, so it takes Runtimes without node and backend, and reports the ones it refuses.
+    ``namespaces``: those whose Runtimes may take effect; the scope reports all others as refused.
     """
 
     backend: Backend
     node: str = ""
     claims: bool = False
+    namespaces: ServedNamespaces = EVERYWHERE
 
     @property
     def selector(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from controller import names
 from controller.api import kinds
+from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
 from controller.backends import base
 from controller.boottime import Boot
 from controller.machinery import kinds as core_kinds
@@ -54,6 +55,7 @@ class Harness:
     claims: bool = True
     node: str = "node-1"
     image_prefixes: tuple[str, ...] = ()
+    namespaces: ServedNamespaces = EVERYWHERE
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -90,9 +92,8 @@ class Harness:
             boot=Boot(self.boot_id, self.elapsed),
             engine=self.engine,
         )
-        self.reconciler = Reconciler(
-            dependencies, "install", self.recorder, self.index, Scope("Docker", self.node, claims=self.claims)
-        )
+        scope = Scope("Docker", self.node, claims=self.claims, namespaces=self.namespaces)
+        self.reconciler = Reconciler(dependencies, "install", self.recorder, self.index, scope)
 
     async def create(self, **spec: Any) -> None:
         """Create a Runtime as the cloud does."""

@@ -12,8 +12,10 @@ from typing import Any
 
 from controller import errors, names
 from controller.api import kinds
+from controller.api.served_namespaces import EVERYWHERE
 from controller.cloud import topics
 from controller.cloud.commands.command import DigestKey
+from controller.cloud.commands.devices import Devices
 from controller.cloud.commands.executor import Executor
 from controller.cloud.commands.forwarding import Reads
 from controller.cloud.commands.journal import Journal
@@ -150,7 +152,8 @@ class CommandHarness:
         self.left = asyncio.Event()
         self.observed: list[tuple[str, str]] = []  # topic and outcome of each answer, as for the metrics
         nodes = SingleNode(NODE_NAME, self.node, "Docker")
-        commands = topics.Commands.build(api, nodes, self.retirement, BLUEPRINT, Reads(READS), seconds, lambda: NOW)
+        devices, reads = Devices(api, NAMESPACE, EVERYWHERE), Reads(READS)
+        commands = topics.Commands.build(api, devices, nodes, self.retirement, BLUEPRINT, reads, seconds, lambda: NOW)
         self.topics = topics.table(commands)
         self.dispatcher = Dispatcher(self.topics, self.executor, mode, self._observe)
         self._correlation = 0

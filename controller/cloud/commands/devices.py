@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from controller.api import claims, edgenodes, fields, kinds
+from controller.api.served_namespaces import ServedNamespaces
 from controller.cloud.commands import ownership
 from controller.errors import CommandError
 from controller.machinery import writes
@@ -16,18 +17,23 @@ RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
 
 
 class Devices:
-    """Looks in ``namespace`` first, then in all others. Among several Runtimes with the id, the owner counts."""
+    """Looks in ``namespace`` first, then in all others. Among several Runtimes with the id, the owner counts.
 
-    def __init__(self, api: ApiClient, namespace: str) -> None:
+    One that is refused because its namespace is not ``served`` has no device.
+    """
+
+    def __init__(self, api: ApiClient, namespace: str, served: ServedNamespaces) -> None:
         self._api = api
         self._namespace = namespace
+        self._served = served
 
     async def find(self, device_id: str) -> RuntimeObject | None:
         """The Runtime of a device, None if there is none. Raises errors.CommandError if the id is ambiguous."""
         # No Runtime has such an id, and a comma in it would add a requirement to the field selector.
         if not re.fullmatch(fields.DEVICE_ID, device_id):
             return None
-        found = await self._api.list(kinds.RUNTIMES, field_selector=_selector(device_id))
+        listed = await self._api.list(kinds.RUNTIMES, field_selector=_selector(device_id))
+        found = [runtime for runtime in listed if self._served.accepts(runtime)]
         own = [runtime for runtime in found if runtime["metadata"]["namespace"] == self._namespace]
         candidates = claims.owners(own or found)
         if len(candidates) > 1:

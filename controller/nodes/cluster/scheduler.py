@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from controller import errors, names
-from controller.api import kinds, reasons
+from controller.api import kinds, reasons, served_namespaces
+from controller.api.served_namespaces import ServedNamespaces
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient, Listing
 from controller.machinery.controller import Controller
@@ -29,18 +30,23 @@ log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Runs whenever a Runtime without a node changes, and every ``interval`` seconds because nodes change too."""
+    """Runs whenever a Runtime without a node changes, and every ``interval`` seconds because nodes change too.
+
+    A Runtime outside of the ``served`` namespaces gets no node.
+    """
 
     def __init__(
         self,
         api: ApiClient,
         nodes: NodeDirectory,
+        served: ServedNamespaces,
         *,
         interval: float = INTERVAL_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._nodes = nodes
+        self._served = served
         self._clock = clock
         self._considered: set[_Version] = set()
         self._unassigned = Informer(api, kinds.RUNTIMES, field_selector=UNASSIGNED)
@@ -68,10 +74,14 @@ class Scheduler:
 
     async def _assign(self, runtime: dict[str, Any]) -> None:
         metadata = runtime["metadata"]
+        if not self._served.serves(metadata["namespace"]):
+            message = served_namespaces.refusal(metadata["namespace"])
+            await self._write_condition(runtime, reasons.NAMESPACE_NOT_SERVED, message)
+            return
         try:
             placement = await self._nodes.choose(runtime["spec"])
         except errors.CommandError as error:
-            await self._write_condition(runtime, str(error))
+            await self._write_condition(runtime, reasons.UNPLACEABLE, str(error))
             return
         spec = {"nodeName": placement.node_name, "backend": placement.backend}
         # Fails if the Runtime has changed since it was read: the node was chosen for the old spec.
@@ -82,14 +92,14 @@ class Scheduler:
             return  # changed or deleted meanwhile: the next pass sees it
         log.info("Assigned %s/%s to node %s", metadata["namespace"], metadata["name"], placement.node_name)
 
-    async def _write_condition(self, runtime: dict[str, Any], message: str) -> None:
+    async def _write_condition(self, runtime: dict[str, Any], reason: str, message: str) -> None:
         """Set Stalled with the reason. No other process writes the status of a Runtime without a node."""
         metadata, status = runtime["metadata"], runtime.get("status") or {}
         current = tuple(conditions.Condition.model_validate(c) for c in status.get("conditions") or ())
         now, generation = self._clock(), metadata["generation"]
         built = (
-            conditions.build(kind, state, reasons.UNPLACEABLE, message, now=now, generation=generation)
-            for kind, state in _UNPLACEABLE.items()
+            conditions.build(kind, state, reason, message, now=now, generation=generation)
+            for kind, state in _STALLED.items()
         )
         found = conditions.merge(current, built)
         current_messages = {(c.type, c.message) for c in current}
@@ -106,7 +116,7 @@ class Scheduler:
             return  # changed or deleted meanwhile: the next pass sees it
 
 
-_UNPLACEABLE: dict[str, conditions.ConditionStatus] = {
+_STALLED: dict[str, conditions.ConditionStatus] = {
     names.READY: "False",
     names.STALLED: "True",
     names.RECONCILING: "False",

@@ -6,6 +6,7 @@ import pytest
 
 from controller import errors, names
 from controller.api import kinds
+from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
 from controller.cloud.commands.devices import Devices
 from tests.support.direct_api import DirectApi
 
@@ -21,7 +22,7 @@ async def add(api: DirectApi, namespace: str, name: str, *, owner: bool = False)
 
 @pytest.fixture
 def devices(api: DirectApi) -> Devices:
-    return Devices(api, "edge")
+    return Devices(api, "edge", EVERYWHERE)
 
 
 @pytest.mark.parametrize("owner", ["a", "b"])
@@ -46,3 +47,12 @@ async def test_owners_in_two_other_namespaces_are_ambiguous(api: DirectApi, devi
         await add(api, namespace, "b")
     with pytest.raises(errors.CommandError, match="one/a and two/a"):
         await devices.find("plc-1")
+
+
+async def test_a_runtime_in_a_namespace_that_is_not_served_has_no_device(api: DirectApi) -> None:
+    devices = Devices(api, "edge", ServedNamespaces(frozenset(("edge", "line"))))
+    await add(api, "line", "served")
+    await add(api, "dev", "copied")
+    found = await devices.find("plc-1")
+    assert found is not None
+    assert found["metadata"]["namespace"] == "line"

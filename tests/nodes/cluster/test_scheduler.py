@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from controller.api import kinds
+from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
 from controller.machinery.client import ApiClient
 from controller.node_api.node import Node, Placement
 from controller.nodes.cluster import placement
@@ -50,7 +51,7 @@ async def runtime(api: ApiClient) -> dict[str, Any]:
 
 async def test_it_is_assigned_to_the_node_that_has_its_parent(api: ApiClient) -> None:
     await create(api)
-    await Scheduler(api, FakeNodeDirectory(ONE)).schedule()
+    await Scheduler(api, FakeNodeDirectory(ONE), EVERYWHERE).schedule()
     assert {name: (await runtime(api))["spec"][name] for name in ("nodeName", "backend")} == {
         "nodeName": "one",
         "backend": "Docker",
@@ -60,7 +61,7 @@ async def test_it_is_assigned_to_the_node_that_has_its_parent(api: ApiClient) ->
 async def test_a_runtime_that_fits_no_node_is_stalled_and_says_what_each_node_has(api: ApiClient) -> None:
     await create(api)
     directory = FakeNodeDirectory(Candidate("two", {"eth5": ""}, ("Docker",)))
-    scheduler = Scheduler(api, directory)
+    scheduler = Scheduler(api, directory, EVERYWHERE)
     await scheduler.schedule()
     found = await runtime(api)
     conditions = {c["type"]: (c["status"], c["reason"], c["message"]) for c in found["status"]["conditions"]}
@@ -76,7 +77,7 @@ async def test_a_runtime_that_fits_no_node_is_stalled_and_says_what_each_node_ha
 
 @pytest.mark.parametrize("interval", [0.2, 3600.0], ids=["by time", "by change"])
 async def test_a_runtime_created_later_is_assigned(api: ApiClient, interval: float) -> None:
-    scheduler = Scheduler(api, FakeNodeDirectory(ONE), interval=interval)
+    scheduler = Scheduler(api, FakeNodeDirectory(ONE), EVERYWHERE, interval=interval)
     tasks = [asyncio.create_task(work) for work in (scheduler.controller.run(), scheduler.follow())]
     await asyncio.sleep(0)
     await create(api)
@@ -88,3 +89,12 @@ async def test_a_runtime_created_later_is_assigned(api: ApiClient, interval: flo
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_runtime_in_a_namespace_that_is_not_served_gets_no_node(api: ApiClient) -> None:
+    await create(api)
+    await Scheduler(api, FakeNodeDirectory(ONE), ServedNamespaces(frozenset(("elsewhere",)))).schedule()
+    found = await runtime(api)
+    assert "nodeName" not in found["spec"]
+    stalled = next(c for c in found["status"]["conditions"] if c["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "NamespaceNotServed")
