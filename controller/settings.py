@@ -119,6 +119,9 @@ class Settings(BaseModel):
         description="Probe the LAN before using an address and detect conflicts later (RFC 5227). Disable it where a "
         "router answers for every address (proxy ARP).",
     )
+    dedicate_addressed: bool = Field(
+        False, description="Let new specs dedicate an interface that has addresses of the host (dedicatedInterface)."
+    )
     dev_dir: Path = Field(Path("/dev"), description="Directory of the host's device nodes.")
     sys_dir: Path = Field(Path("/sys"), description="Mount point of the host's sysfs.")
     internal_pool: Pool = Field(

@@ -50,6 +50,7 @@ class Target:
     mac_addresses: dict[str, str] = field(default_factory=dict)
     container_id: str = ""  # of the last observed container: finds it after somebody renamed it
     rival: str = ""  # message: another Runtime that needs the same dedicated interface
+    applied: bool = False  # this generation has taken full effect: settings that were changed since do not refuse it
     pull_credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)  # registry, username, password
     secret_env: dict[str, str] = field(default_factory=dict, repr=False)  # values of spec.env[].valueFrom, by name
 

@@ -64,6 +64,7 @@ class Host:
             settings.internal_pool,
             HostServices(self.leases, self.guard, self.passthrough, lambda: self.devices.current),
             pids_limit=settings.pids_limit,
+            dedicate_addressed=settings.dedicate_addressed,
             limits=environment.limits,
         )
         stack.callback(self.backend.close)

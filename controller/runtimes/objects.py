@@ -32,6 +32,7 @@ def target(install_id: str, runtime: runtimes.Runtime, rival: str = "") -> base.
         },
         container_id=runtime.status.container_id or "",
         rival=rival,
+        applied=runtime.status.applied_generation == described.generation,
     )
 
 

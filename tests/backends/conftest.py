@@ -193,7 +193,9 @@ async def new_backend(
 
     def make(install_id: str, kept: LeaseManager = leases) -> DockerBackend:
         host = HostServices(kept, guard, passthrough, lambda: tuple(devices))
-        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
+        backend = DockerBackend(
+            engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0, dedicate_addressed=True
+        )
         made.append(backend)
         return backend
 

@@ -36,6 +36,12 @@ async def test_a_dedicated_nic_survives_crashes_and_is_returned(
     before = json.loads(run("ip", "-j", "address", "show", "dev", nic.parent).stdout)[0]["addr_info"][0]["local"]
     assert (await shown(edge, nic.parent))["dedicated_only"] is False
     await edge.create("plc-1", lan.parent, f"{lan.address(60)}/24", dedicated_interface=nic.parent)
+    # It has an address of the host, which only a setting may give away.
+    await edge.wait_condition("plc-1", "Stalled")
+    assert before in (await edge.runtime("plc-1"))["status"]["error"]
+    await edge.stop()
+    edge.environment["EDGE_DEDICATE_ADDRESSED"] = "true"
+    await edge.start()
     await edge.wait_condition("plc-1", "Ready")
 
     reported = await shown(edge, nic.parent)

@@ -37,7 +37,8 @@ class DockerBackend:
 
     ``internal_pool`` is the range for internal networks (see networks.py), ``settle_seconds`` how long a replacement
     must run before the old container is removed, ``pids_limit`` how many processes a new container may have.
-    ``parents`` manages the host's parent interfaces, and ``interface_kind`` returns the kind of an interface.
+    ``parents`` manages the host's parent interfaces, and ``interface_kind`` returns the kind of an interface. With
+    ``dedicate_addressed`` a dedicated interface may have addresses of the host.
     Connects at the first call. Belongs to one event loop.
     """
 
@@ -52,13 +53,16 @@ class DockerBackend:
         *,
         settle_seconds: float = 5.0,
         pids_limit: int = DEFAULT_PIDS_LIMIT,
+        dedicate_addressed: bool = False,
         parents: Parents | None = None,
         interface_kind: Callable[[str], str] = interfaces.kind_of,
         limits: EngineLimits = LIMITS,
     ) -> None:
         self._install_id = install_id
         self._engine = engine = Engine(url, limits)
-        self._parts = parts = assemble(engine, install_id, internal_pool, host, parents)
+        self._parts = parts = assemble(
+            engine, install_id, internal_pool, host, parents, dedicate_addressed=dedicate_addressed
+        )
         self._containers = containers = parts.containers
         attachments, exits = Attachments(parts), ContainerExits()
         facets = assemble_facets(parts, host, attachments, interface_kind)

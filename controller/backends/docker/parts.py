@@ -49,7 +49,13 @@ class Parts:
 
 
 def assemble(
-    engine: Engine, install_id: str, internal_pool: IPv4Network, host: HostServices, parents: Parents | None
+    engine: Engine,
+    install_id: str,
+    internal_pool: IPv4Network,
+    host: HostServices,
+    parents: Parents | None,
+    *,
+    dedicate_addressed: bool,
 ) -> Parts:
     """Create the parts of an installation without calling the engine."""
     containers, networks = Containers(engine), Networks(engine, install_id, internal_pool)
@@ -60,7 +66,12 @@ def assemble(
         networks=networks,
         address_registry=AddressRegistry(host.guard),
         leasing=DhcpLeases(host.leases),
-        dedication=DedicatedInterfaces(host.passthrough, networks, partial(interfaces.snapshot, include_virtual=True)),
+        dedication=DedicatedInterfaces(
+            host.passthrough,
+            networks,
+            partial(interfaces.snapshot, include_virtual=True),
+            addressed=dedicate_addressed,
+        ),
         parents=parents or Parents(install_id, is_internal=interfaces.is_internal),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_interface
 
 from controller import errors
 from controller.api import reasons
@@ -17,34 +18,58 @@ from controller.backends.docker.containers.observation import Facet
 from controller.backends.docker.networking.networks import Networks
 from controller.backends.observation import Observed, ObservedDedicated
 from controller.container_root import NONE, Process
+from controller.network import host_links
 from controller.network.interface_passthrough import InterfacePassthrough
 from controller.network.interfaces import HostInterface
 
+SHOWN = 4
+
 
 class DedicatedInterfaces(Facet):
-    """``snapshot`` returns all interfaces of the host, including virtual ones."""
+    """``snapshot`` returns all interfaces of the host, including virtual ones.
+
+    With ``addressed``, a runtime may take an interface with addresses of the host. Otherwise only one that had it
+    before may, so that a host which configures a returned interface keeps no runtime from its own.
+    """
 
     def __init__(
-        self, passthrough: InterfacePassthrough, networks: Networks, snapshot: Callable[[], Sequence[HostInterface]]
+        self,
+        passthrough: InterfacePassthrough,
+        networks: Networks,
+        snapshot: Callable[[], Sequence[HostInterface]],
+        *,
+        addressed: bool,
     ) -> None:
         self._passthrough = passthrough
         self._networks = networks
         self._snapshot = snapshot
+        self._addressed = addressed
+        self._had: dict[tuple[str, str], str] = {}  # the interface that a runtime had before, by owner
 
     async def observe(self, target: Target, container: Container | None, observed: Observed) -> Observed:
         """Add its fault, and why that cannot be repaired now."""
         try:
-            dedicated, blockers = await self._observe(target, container.process if container else NONE)
+            had = observed.made_from.dedicated_interface if observed.made_from else None
+            dedicated, blockers = await self._observe(target, container.process if container else NONE, had)
         except errors.Retry:
             return observed  # it exited between two queries; its event triggers the next observation
         return replace(observed, dedicated=dedicated, start_blockers=(*observed.start_blockers, *blockers))
 
-    async def _observe(self, target: Target, process: Process) -> tuple[ObservedDedicated, list[tuple[str, str]]]:
-        """The state and the blockers; ``process`` is the container's first one, pid 0 while it does not run."""
+    async def _observe(
+        self, target: Target, process: Process, had: str | None
+    ) -> tuple[ObservedDedicated, list[tuple[str, str]]]:
+        """The state and the blockers; ``process`` is the container's first one, pid 0 while it does not run.
+
+        ``had`` is the interface of the spec that the container was created from.
+        """
         name, passthroughs = target.spec.dedicated_interface, await self._passthrough.passthroughs()
         ours = {
             passthrough.name for passthrough in passthroughs.values() if passthrough.owner == _owner(target.identity)
         }
+        # A spec that asks for a stop takes full effect without the interface.
+        applied = target.applied and target.spec.desired_state == "Running"
+        if name and (applied or name in {had, *ours}):
+            self._had[_owner(target.identity)] = name
         blocker = await self._blocker(target, name) if name and name not in ours else None
         blockers, passed_through = [blocker] if blocker else [], bool(ours)
         if not process.pid:
@@ -103,7 +128,20 @@ class DedicatedInterfaces(Facet):
         parents |= {network.parent for network in await self._networks.all()}
         if any(parent == name or parent.startswith(f"{name}.") for parent in parents):
             return _refused(f"{name} is the parent interface of runtimes: dedicate another interface")
-        return None
+        return _refused(loss) if (loss := await self._addresses(target, name)) else None
+
+    async def _addresses(self, target: Target, name: str) -> str:
+        """Why the host would miss the addresses of the interface, "" if it would not, or had to do so before."""
+        if self._addressed or self._had.get(_owner(target.identity)) == name:
+            return ""
+        configured = [ip_interface(address) for address, _ in (await host_links.configuration(name)).addresses]
+        found = [str(address) for address in configured if not address.ip.is_link_local]
+        if not found:
+            return ""
+        return (
+            f"{name} has addresses of the host ({', '.join(found[:SHOWN])}): remove them, dedicate another interface, "
+            "or set EDGE_DEDICATE_ADDRESSED=true"
+        )
 
 
 def _use(interface: HostInterface) -> str:

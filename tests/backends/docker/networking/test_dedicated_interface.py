@@ -15,11 +15,14 @@ from controller import errors
 from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.parts import HostServices
 from controller.backends.observation import Observed
 from controller.network.interface_passthrough import InterfacePassthrough
-from tests.backends.conftest import BackendHarness, NewBackend, interface
+from tests.backends.conftest import INTERNAL_POOL, BackendHarness, NewBackend, interface
 from tests.backends.inside import changed, links_of
 from tests.support.command import run
+from tests.support.dockerd import Engine
 from tests.support.edge_host import eventually
 from tests.support.lan import Lan
 
@@ -298,3 +301,49 @@ async def test_an_interface_whose_name_is_taken_on_the_host_is_not_lost(harness:
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert nic.ping(nic.address(2))
+
+
+async def test_an_interface_with_addresses_of_the_host_is_refused_for_a_new_spec(
+    harness: BackendHarness, engine: Engine, host: HostServices, nic: Lan
+) -> None:
+    backend = DockerBackend(engine.url, harness.install_id, INTERNAL_POOL, host)
+    strict = BackendHarness(backend, harness.install_id, harness.image)
+    address, link_local = f"{nic.address(2)}/24", "169.254.7.7/16"
+    try:
+        reason, message = await refusal(strict, nic.parent)
+        assert reason == reasons.DEDICATED_REFUSED
+        assert address in message
+        run("ip", "address", "del", address, "dev", nic.parent)
+        run("ip", "address", "add", link_local, "dev", nic.parent)
+        assert (await backend.observe(strict.target("plc9", dedicatedInterface=nic.parent))).start_blockers == ()
+        run("ip", "address", "add", "2001:db8::7/64", "dev", nic.parent)
+        assert "2001:db8::7/64" in (await refusal(strict, nic.parent))[1]
+    finally:
+        backend.close()
+
+
+async def test_a_runtime_keeps_its_interface_when_the_host_gives_it_an_address(
+    harness: BackendHarness, engine: Engine, host: HostServices, nic: Lan
+) -> None:
+    # Made when the setting allowed it, or by an earlier version.
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
+    backend = DockerBackend(engine.url, harness.install_id, INTERNAL_POOL, host)
+    strict = BackendHarness(backend, harness.install_id, harness.image)
+    try:
+        await strict.run(target, base.Step.STOP_CONTAINER)
+        assert on_host(nic.parent)
+        newer = changed(target, env=[{"name": "MODE", "value": "b"}])
+        assert (await backend.observe(newer)).start_blockers == ()
+        await strict.run(newer, base.Step.START_CONTAINER)
+        await strict.run(newer, base.Step.REPAIR_NETWORKS)
+        assert await has_it(strict, newer, nic)
+        another = strict.target("plc9", dedicatedInterface=nic.parent)
+        await strict.run(newer, base.Step.STOP_CONTAINER)
+        assert (await backend.observe(another)).start_blockers
+        # Such a spec takes full effect without the interface.
+        stopped = dataclasses.replace(changed(another, desiredState="Stopped"), applied=True)
+        await backend.observe(stopped)
+        assert (await backend.observe(another)).start_blockers
+        assert (await backend.observe(dataclasses.replace(another, applied=True))).start_blockers == ()
+    finally:
+        backend.close()
