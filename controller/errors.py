@@ -4,6 +4,7 @@
     ├── SettingError            a setting is malformed: the start fails with this message
     ├── IdentityError           certificate or key missing, damaged or expired: the cloud link waits
     ├── LinkError               the cloud is unreachable or refuses the connection
+    ├── CleanupError            an uninstallation left something behind
     ├── CommandError            a cloud command is refused: becomes its error answer
     │   └── ContractError       ... because its message violates the contract (lists every fault)
     ├── ApiError                the Kubernetes API answered with a failure Status
@@ -39,6 +40,10 @@ class IdentityError(EdgeError):
 
 class LinkError(EdgeError):
     """The link to the cloud cannot be established or was lost."""
+
+
+class CleanupError(EdgeError):
+    """An uninstallation left something behind, which the message names."""
 
 
 class CommandError(EdgeError):

@@ -46,18 +46,25 @@ def status(seconds: int, leader: str, *, nodes: bool) -> None:
     click.echo("the installation works")
 
 
+_wait = click.option(
+    "--wait", "seconds", default=0, type=click.IntRange(0, 3600), help="Seconds to wait at most; 0: no limit."
+)
+
+
 @cluster.command()
 @click.option("--release-namespace", required=True, help="Namespace of the release's pods.")
 @click.option("--release", "name", required=True, help="Name of the release.")
-def release(release_namespace: str, name: str) -> None:
+@_wait
+def release(release_namespace: str, name: str, seconds: int) -> None:
     """Remove the controller's finalizer from every Runtime. Stops nothing; runs after `helm uninstall`."""
-    _run(lambda api: uninstall.release(api, release_namespace, name, click.echo))
+    _run(lambda api: uninstall.release(api, release_namespace, name, click.echo, seconds))
 
 
 @cluster.command()
-def purge() -> None:
+@_wait
+def purge(seconds: int) -> None:
     """Delete EVERY Runtime of the cluster and wait until the containers are gone; needs a running controller."""
-    _run(lambda api: uninstall.purge(api, click.echo))
+    _run(lambda api: uninstall.purge(api, click.echo, seconds))
 
 
 def _run(work: Callable[[ApiClient], Awaitable[None]]) -> None:

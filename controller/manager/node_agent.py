@@ -37,11 +37,12 @@ async def start(environment: Environment, node: LocalNode) -> NodeAgent:
     # Listen first: with port 0 the EdgeNode's URL needs the port that the kernel chose.
     await server.start()
     environment.stack.push_async_callback(server.stop)
+    served = installation.settings.served_namespaces.names or ()
     beat = environment.beat("the node's Lease", LEASE_SECONDS)
     # In a thread, as it may resolve a name.
     host = await asyncio.to_thread(listening.host_from_elsewhere, listen.host, installation.endpoint.url)
     return NodeAgent(
         NodeLease(api, installation.settings.namespace, name, beat),
-        PodContainers(api, installation.install_id, name),
+        PodContainers(api, installation.install_id, name, served),
         NodeApi(url=listening.https_url(host, server.port), certificate=own.pem),
     )

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from controller import errors
@@ -41,7 +42,7 @@ async def pull_credentials(
         except errors.ApiUnavailableError:
             raise
         except errors.ApiError as error:
-            log.warning("Cannot read the Secret %s/%s: %s", namespace, reference.name, error)
+            log.warning("Cannot read the Secret %s/%s: %s%s", namespace, reference.name, error, _remedy(error))
         # The content of a Secret is free text: each of these is a malformed document.
         except (KeyError, ValueError, TypeError, AttributeError):
             log.warning("Secret %s/%s is not of type %s", namespace, reference.name, PULL_SECRET_TYPE)
@@ -98,6 +99,16 @@ async def _find(api: ApiClient, namespace: str, name: str) -> dict[str, Any] | N
         return (await api.get(core_kinds.SECRETS, name, namespace)).get("data") or {}
     except errors.NotFoundError:
         return None
+    except errors.ApiError as error:
+        if remedy := _remedy(error):
+            message = f"The controller may not read the Secret {namespace}/{name}{remedy}"
+            raise errors.Waiting(reasons.SECRET_MISSING, message) from error
+        raise
+
+
+def _remedy(error: errors.ApiError) -> str:
+    """What to do about a Secret that a node of a cluster may not read; it may read those that the chart names."""
+    return ": add its name to runtimeSecrets of the chart" if error.code == HTTPStatus.FORBIDDEN else ""
 
 
 def _encoded(data: dict[str, Any] | None, reference: runtimes.SecretKeySelector, secret: str) -> str | None:

@@ -33,15 +33,17 @@ def start_process(proc: Path, pid: int, container: str) -> None:
     (folder / "stat").write_text(f"{pid} (plc) S " + " ".join(["0"] * 18) + " 4711" + " 0" * 30)
 
 
-async def create_pod(api: DirectApi, name: str, *, node: str = NODE, container: str = "") -> Identity:
+async def create_pod(
+    api: DirectApi, name: str, *, node: str = NODE, namespace: str = "edge", container: str = ""
+) -> Identity:
     """Create the pod of a runtime, with a running container; return the runtime's identity."""
-    identity = Identity("i-1", "edge", name)
-    annotations = {names.NAMESPACE_LABEL: "edge", names.DEVICE_LABEL: name}
-    metadata = {"name": name, "namespace": "edge", "labels": naming.labels(identity), "annotations": annotations}
+    identity = Identity("i-1", namespace, name)
+    annotations = {names.NAMESPACE_LABEL: namespace, names.DEVICE_LABEL: name}
+    metadata = {"name": name, "namespace": namespace, "labels": naming.labels(identity), "annotations": annotations}
     running = {"name": "runtime", "containerID": f"containerd://{container}", "state": {"running": {}}}
     status: dict[str, Any] = {"containerStatuses": [running]} if container else {}
     await api.create(core_kinds.PODS, {"metadata": metadata, "spec": {"nodeName": node}})
-    await api.patch(core_kinds.PODS, name, "edge", {"status": status}, subresource="status")
+    await api.patch(core_kinds.PODS, name, namespace, {"status": status}, subresource="status")
     return identity
 
 
@@ -52,7 +54,7 @@ async def test_the_containers_of_this_nodes_pods_are_found_with_their_processes(
     await create_pod(direct_api, "plc-2", node="node-2", container="c2")
     start_process(proc, 10, "c1")
     start_process(proc, 20, "c2")
-    pods = PodContainers(direct_api, "i-1", NODE, proc)
+    pods = PodContainers(direct_api, "i-1", NODE, ("edge",), proc)
     async with asyncio.timeout(30), aclosing(pods.changes()) as changes:
         assert await anext(changes) == here
     assert await pods.running() == [RunningContainer(here, 10)]
@@ -62,7 +64,7 @@ async def test_a_container_without_a_process_is_dropped_until_its_pod_changes(
     direct_api: DirectApi, proc: Path
 ) -> None:
     identity = await create_pod(direct_api, "plc-1", container="c1")
-    pods = PodContainers(direct_api, "i-1", NODE, proc)
+    pods = PodContainers(direct_api, "i-1", NODE, ("edge",), proc)
     async with asyncio.timeout(30), aclosing(pods.changes()) as changes:
         await anext(changes)
         assert await pods.running() == []
@@ -71,3 +73,14 @@ async def test_a_container_without_a_process_is_dropped_until_its_pod_changes(
         await direct_api.patch(core_kinds.PODS, "plc-1", "edge", {"metadata": {"labels": {"restarted": "true"}}})
         assert await anext(changes) == identity
     assert await pods.running() == [RunningContainer(identity, 10)]
+
+
+async def test_the_pods_of_each_namespace_are_followed_and_no_others(direct_api: DirectApi, proc: Path) -> None:
+    here = await create_pod(direct_api, "plc-1", container="c1")
+    start_process(proc, 10, "c1")
+    pods = PodContainers(direct_api, "i-1", NODE, ("edge", "line"), proc)
+    async with asyncio.timeout(30), aclosing(pods.changes()) as changes:
+        assert await anext(changes) == here
+        await create_pod(direct_api, "plc-2", namespace="dev", container="c2")
+        there = await create_pod(direct_api, "plc-3", namespace="line", container="c3")
+        assert await anext(changes) == there

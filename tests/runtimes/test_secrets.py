@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controller import errors
 from controller.api import reasons
 from controller.machinery import kinds as core_kinds
 from controller.machinery.kinds import Kind
@@ -139,3 +140,16 @@ async def test_no_secret_is_read_for_a_backend_that_needs_none(harness: Harness)
     harness.api.fault = refuse
     await harness.create(env=[variable()])
     assert (await harness.reconcile()).settled
+
+
+async def test_a_secret_that_may_not_be_read_is_awaited_with_the_remedy(harness: Harness) -> None:
+    def refuse(verb: str, kind: Kind) -> None:
+        if kind is core_kinds.SECRETS:
+            raise errors.ApiError('secrets "plc" is forbidden', code=403)
+
+    harness.api.fault = refuse
+    await harness.create(env=[variable()])
+    await harness.reconcile()
+    ready = harness.condition("Ready")
+    assert ready["reason"] == reasons.SECRET_MISSING
+    assert ready["message"].endswith("may not read the Secret edge/plc: add its name to runtimeSecrets of the chart")

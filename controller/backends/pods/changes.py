@@ -14,11 +14,11 @@ from controller.machinery.pending import PendingSet
 _WARNINGS = "involvedObject.kind=Pod,type=Warning"
 
 
-def pods(api: ApiClient, install_id: str, *, node: str = "") -> Informer:
-    """An informer of the pods of an installation, on one node or all."""
+def pods(api: ApiClient, install_id: str, *, node: str = "", namespace: str = "") -> Informer:
+    """An informer of the pods of an installation, on one node or all, in one namespace or all."""
     labels = naming.selector(naming.install_labels(install_id))
     place = f"spec.nodeName={node}" if node else ""
-    return Informer(api, core_kinds.PODS, label_selector=labels, field_selector=place)
+    return Informer(api, core_kinds.PODS, namespace=namespace, label_selector=labels, field_selector=place)
 
 
 class Changes:
