@@ -32,16 +32,27 @@ _WITHOUT_NODES = ["--endpoint-reconciler-type=none"]
 class ControlPlane:
     """One control plane, a context manager. With ``durable``, etcd syncs to disk, as in production.
 
+    With ``limit_critical_pods``, pods have a priority class of the system only in namespaces with a quota for it.
+
     ``address`` is where the API listens. Nodes cannot reach the loopback address, so there are none; with any other
     address, the controllers for nodes and the scheduler run too. The file ``audit`` logs each request of a
     ServiceAccount.
     """
 
-    def __init__(self, programs: Path, folder: Path, *, durable: bool = False, address: str = LOOPBACK) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        folder: Path,
+        *,
+        durable: bool = False,
+        address: str = LOOPBACK,
+        limit_critical_pods: bool = False,
+    ) -> None:
         self._programs = programs
         self._folder = folder
         self._durable = durable
         self._address = address
+        self._limit_critical_pods = limit_critical_pods
         self._has_nodes = address != LOOPBACK
         self._daemons: dict[str, Daemon] = {}
         self._etcd, self._etcd_peer, api = free_port(), free_port(), free_port()
@@ -112,9 +123,22 @@ class ControlPlane:
             *(f"--client-ca-file={self.certificates.ca}", "--authorization-mode=Node,RBAC"),
             "--service-account-issuer=https://kubernetes.default.svc",
             *(f"--service-account-signing-key-file={signing}", f"--service-account-key-file={verifying}"),
+            *([f"--admission-control-config-file={self._admission()}"] if self._limit_critical_pods else []),
             *(f"--audit-policy-file={self._audit_policy()}", f"--audit-log-path={self.audit}"),
             *(f"--service-cluster-ip-range={SERVICE_NETWORK}.0/24", "--allow-privileged=true", "--v=1"),
         ]
+
+    def _admission(self) -> Path:
+        """The documented configuration for limiting a priority class (Kubernetes documentation: Resource Quotas)."""
+        classes = ["system-node-critical", "system-cluster-critical"]
+        limited = {"scopeName": "PriorityClass", "operator": "In", "values": classes}
+        version = {"apiVersion": "apiserver.config.k8s.io/v1"}
+        quota = {**version, "kind": "ResourceQuotaConfiguration",
+                 "limitedResources": [{"resource": "pods", "matchScopes": [limited]}]}  # fmt: skip
+        plugins = [{"name": "ResourceQuota", "configuration": quota}]
+        path = self._folder / "admission.json"
+        path.write_text(json.dumps({**version, "kind": "AdmissionConfiguration", "plugins": plugins}))
+        return path
 
     def _audit_policy(self) -> Path:
         accounts = {"level": "Metadata", "userGroups": ["system:serviceaccounts"], "omitStages": ["RequestReceived"]}

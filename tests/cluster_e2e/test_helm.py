@@ -117,6 +117,37 @@ def test_a_release_is_installed_tested_upgraded_and_uninstalled_without_its_runt
     cluster.kubectl("wait", "runtime/plc-1", "-n", NAMESPACE, f"--for={held}={names.FINALIZER}", "--timeout=90s")
 
 
+def test_a_release_works_in_a_namespace_whose_quota_demands_limits(
+    cluster: nodes.Cluster, helm: Helm, tmp_path: Path
+) -> None:
+    resources = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
+    hard = {name: "8" if name.endswith("cpu") else "8Gi" for name in resources}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "all", "namespace": NAMESPACE}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    cluster.apply(namespace, {**quota, "spec": {"hard": hard}})
+    own = [f"--set={workload}.resources.limits.cpu=500m" for workload in ("controller", "node")]
+    install(helm, tmp_path, *own)
+    cluster.kubectl("wait", "--for=create", "edgenode/node1", "--timeout=60s")
+    helm.run("test", RELEASE, "-n", NAMESPACE, "--timeout=3m")
+    create(cluster, "plc-1")
+
+    helm.run("uninstall", RELEASE, "-n", NAMESPACE, "--timeout=4m")
+    assert names.FINALIZER not in runtime(cluster, "plc-1")["metadata"].get("finalizers", [])
+
+
+def test_an_uninstall_says_what_it_could_not_clean_up(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
+    install(helm, tmp_path, "--set=purge=true", "--set=cleanup.seconds=60")
+    metadata = {"name": "held", "namespace": NAMESPACE, "finalizers": ["example.com/other"]}
+    spec = {"deviceId": "held", "image": "registry.test/plc", "backend": "Docker", "nodeName": "elsewhere"}
+    cluster.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
+    try:
+        said = helm.run("uninstall", RELEASE, "-n", NAMESPACE, "--timeout=2m", fails=True)
+        assert "Runtimes are not gone after 40 s: held" in said
+    finally:
+        released = json.dumps({"metadata": {"finalizers": None}})
+        cluster.kubectl("patch", "runtime", "held", "-n", NAMESPACE, "--type=merge", "-p", released)
+
+
 def test_a_purge_deletes_the_runtimes_first(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
     install(helm, tmp_path, "--set=node.enabled=true")
     metadata = {"name": "unplaced", "namespace": NAMESPACE}

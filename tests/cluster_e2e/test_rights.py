@@ -20,7 +20,7 @@ from tests.support.edge_cluster import ACCOUNT, BOTH_ACCOUNT, NODE_ACCOUNT, righ
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 LEADER_ROLES = (f"{ACCOUNT}-link", f"{ACCOUNT}-pods")
-NODE_ROLES = (f"{ACCOUNT}-node", f"{ACCOUNT}-pull-secrets")
+NODE_ROLES = (f"{ACCOUNT}-node", f"{ACCOUNT}-node-runtimes")
 
 
 class Right(NamedTuple):

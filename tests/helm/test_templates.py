@@ -74,7 +74,11 @@ DEFAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"crds.install": False}, "CustomResourceDefinition", "runtimes.getedge.me"),
     ({"rbac.create": False}, "ClusterRole", "edge-controller-link"),
     ({"rbac.create": False}, "ServiceAccount", "edge-controller"),
-    ({"rbac.aggregate": False}, "ClusterRole", "edge-controller-people-edit"),
+    ({"rbac.aggregate": False}, "ClusterRole", "edge-controller-people-admin"),
+    ({"rbac.bindNodes": False}, "ValidatingAdmissionPolicy", "edge-controller-node-names"),
+    ({"rbac.bindNodes": False}, "ValidatingAdmissionPolicyBinding", "edge-controller-node-runtimes"),
+    ({"node.enabled": False}, "ValidatingAdmissionPolicy", "edge-controller-node-events"),
+    ({"priorityQuota": False}, "ResourceQuota", "edge-controller-critical-pods"),
     ({"cleanup.enabled": False}, "Job", "edge-controller-release"),
     ({"cleanup.enabled": False}, "ServiceAccount", "edge-controller-cleanup"),
     ({"controller.podDisruptionBudget.enabled": False}, "PodDisruptionBudget", "edge-controller"),
@@ -205,14 +209,49 @@ def test_the_crds_are_kept_at_uninstall_by_default(helm: Helm, keep: bool) -> No
         assert each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == ("keep" if keep else None)
 
 
-def test_pull_secrets_are_readable_in_the_named_namespaces_only(helm: Helm) -> None:
-    found = helm.render({"furtherNamespaces": ["line-a"], "runtimesNamespace": "plant"})
-    namespaces = [each["metadata"]["namespace"] for each in found.all if each["kind"] == "Role"
-              and each["rules"][0]["resources"] == ["secrets"]]  # fmt: skip
-    assert namespaces == ["plant", "line-a"]
-    assert not any(
-        "secrets" in rule["resources"] for role in found.of("ClusterRole").values() for rule in role["rules"]
-    )
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ({}, ["system-node-critical"]),
+        (
+            {"controller.priorityClassName": "system-cluster-critical"},
+            ["system-node-critical", "system-cluster-critical"],
+        ),
+        ({"node.priorityClassName": "plant"}, []),
+        ({"node.enabled": False}, []),
+    ],
+)
+def test_a_quota_allows_the_systems_priority_classes_that_the_pods_have(
+    helm: Helm, values: dict[str, Any], classes: list[str]
+) -> None:
+    quotas = helm.render(values).of("ResourceQuota").values()
+    found = [name for quota in quotas for name in quota["spec"]["scopeSelector"]["matchExpressions"][0]["values"]]
+    assert found == classes
+
+
+def test_the_agent_is_not_confined_by_selinux_unless_told_so(helm: Helm) -> None:
+    assert helm.render().container("DaemonSet")["securityContext"]["seLinuxOptions"] == {"type": "spc_t"}
+    own = helm.render({"node.seLinuxOptions": None}).container("DaemonSet")["securityContext"]
+    assert "seLinuxOptions" not in own
+
+
+def test_hooks_have_all_requests_and_limits_and_others_can_be_given(helm: Helm) -> None:
+    own = {"cleanup.resources.limits.cpu": "1", "test.resources.limits.cpu": "1"}
+    for values, expected in (({}, "500m"), (own, "1")):
+        found = helm.render({**values, "purge": True})
+        jobs = [each["spec"]["template"]["spec"] for each in found.of("Job").values()]
+        containers = [pod["containers"][0] for pod in (*jobs, found.one("Pod")["spec"])]
+        assert len(containers) == 3
+        for each in containers:
+            resources = each["resources"]
+            assert set(resources["requests"]) == set(resources["limits"]) == {"cpu", "memory"}
+            assert resources["limits"]["cpu"] == expected
+
+
+def test_a_cleanup_ends_before_its_job_does(helm: Helm) -> None:
+    for job in helm.render({"purge": True, "cleanup.seconds": 90}).of("Job").values():
+        arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert (arguments[-1], job["spec"]["activeDeadlineSeconds"]) == ("--wait=60", 90)
 
 
 def test_no_role_has_a_wildcard(helm: Helm) -> None:

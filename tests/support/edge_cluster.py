@@ -25,6 +25,8 @@ NODE_ACCOUNT = f"{ACCOUNT}-node"
 BOTH_ACCOUNT = f"{ACCOUNT}-both"  # of a process with all roles, which is not in the chart
 _MANIFEST = Path(__file__).parents[2] / "manifests/cluster/edge-controller.yaml"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
+_NAMESPACED = f"{NODE_ACCOUNT}-runtimes"
+SECRETS = ["registry"]
 
 
 class EdgeCluster:
@@ -46,14 +48,19 @@ class EdgeCluster:
         await self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.token.write_text(await self.make_token(names.NODE_AUDIENCE))
         for account in (ACCOUNT, NODE_ACCOUNT, BOTH_ACCOUNT):
-            config = yaml.safe_load(self.kubeconfig.read_text())
-            config["users"][0]["user"] = {"token": await self.make_token(account=account)}
-            self._kubeconfig_of(account).write_text(yaml.safe_dump(config))
+            await self.write_kubeconfig(self._kubeconfig_of(account), await self.make_token(account=account))
 
-    async def make_token(self, audience: str = "", account: str = ACCOUNT) -> str:
-        """Request a token of a ServiceAccount."""
+    async def make_token(self, audience: str = "", account: str = ACCOUNT, node: str = "") -> str:
+        """Request a token of a ServiceAccount, as a pod on ``node`` gets it."""
         wanted = (f"--audience={audience}",) if audience else ()
-        return (await self.kubectl("create", "token", account, *wanted)).strip()
+        bound = ("--bound-object-kind=Node", f"--bound-object-name={node}") if node else ()
+        return (await self.kubectl("create", "token", account, *wanted, *bound)).strip()
+
+    async def write_kubeconfig(self, path: Path, token: str) -> None:
+        """Write a kubeconfig for a token."""
+        config = yaml.safe_load(self.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": token}
+        path.write_text(yaml.safe_dump(config))
 
     def process(self, name: str, roles: str, **environment: str) -> EdgeHost:
         """Return a controller with these roles, not started yet; without an engine unless ``environment`` names one."""
@@ -129,13 +136,23 @@ class EdgeCluster:
 
 
 def rights() -> list[dict[str, Any]]:
-    """Create the chart's accounts with their rights, and one account with all rights."""
-    given = [each for each in yaml.safe_load_all(_MANIFEST.read_text()) if each["kind"] in _RIGHTS]
+    """Create the chart's accounts with their rights, and one account with all rights. The chart's runtimeSecrets are
+    those of ``SECRETS``.
+    """
+    given = rendered(*_RIGHTS)
+    (namespaced,) = (each for each in given if (each["kind"], each["metadata"]["name"]) == ("Role", _NAMESPACED))
+    secrets = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": SECRETS, "verbs": ["get"]}
+    namespaced["rules"].append(secrets)
     both = {"kind": "ServiceAccount", "name": BOTH_ACCOUNT, "namespace": NAMESPACE}
     for binding in (each for each in given if each["kind"].endswith("Binding")):
         binding["subjects"].append(both)
     metadata = {"name": BOTH_ACCOUNT, "namespace": NAMESPACE}
     return [*given, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}]
+
+
+def rendered(*kinds: str) -> list[dict[str, Any]]:
+    """The objects of these kinds that the chart renders by default."""
+    return [each for each in yaml.safe_load_all(_MANIFEST.read_text()) if each["kind"] in kinds]
 
 
 def _account(roles: str) -> str:

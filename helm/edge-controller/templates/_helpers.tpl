@@ -55,6 +55,9 @@ imagePullSecrets:
 {{- define "edge.environment" -}}
 - {name: EDGE_API, value: cluster}
 - {name: EDGE_NAMESPACE, value: {{ include "edge.runtimesNamespace" . }}}
+{{- with .Values.furtherNamespaces }}
+- {name: EDGE_FURTHER_NAMESPACES, value: {{ join "," . | quote }}}
+{{- end }}
 - {name: EDGE_LOG_FORMAT, value: json}
 {{- range $name, $value := omit .Values.settings "EDGE_LOG_FORMAT" }}
 - {name: {{ $name }}, value: {{ $value | quote }}}

@@ -106,10 +106,6 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
-# To find our pods on this node, for their metrics.
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [list, watch]
 # Agents of version 0.1 need both, during an upgrade.
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
@@ -132,11 +128,18 @@
   verbs: [get]
 {{- end }}
 
-{{/* Registry credentials and the Secrets that spec.env references, by name; in the runtimes' namespaces only. */}}
-{{- define "edge.rules.pullSecrets" -}}
+{{/* In the runtimes' namespaces: our pods on this node, for their metrics, and the Secrets that Runtimes may use. By name,
+     because the cloud's client key may be in the same namespace. */}}
+{{- define "edge.rules.node.namespaced" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+{{- with .Values.runtimeSecrets }}
 - apiGroups: [""]
   resources: [secrets]
+  resourceNames: {{ toJson . }}
   verbs: [get]
+{{- end }}
 {{- end }}
 
 {{/* Cleanup after an uninstall: removes the finalizers once the release's pods are gone. */}}
