@@ -161,7 +161,7 @@ def _abort(connection: Any) -> None:
         if connection.cancel():
             return
         # It has just ended: its callback would no longer find it counted, and the connection would stay.
-        connection = None if connection.cancelled() else connection.result()
+        connection = None if connection.cancelled() or connection.exception() else connection.result()
     if connection is not None and connection.transport is not None:
         connection.transport.abort()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from controller.machinery.connection_limits import Bounds, ConnectionLimits
 from controller.machinery.http_server import HttpServer
+from tests.support import descriptors
 
 
 async def respond(_: web.Request) -> web.Response:
@@ -41,6 +43,23 @@ async def test_of_more_connections_than_there_are_places_the_oldest_is_closed(se
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await reader.readuntil(b"answered")).startswith(b"HTTP/1.1 200")
     writer.close()
+
+
+@pytest.mark.parametrize("places", range(1, 7))
+async def test_each_surplus_connection_is_closed_however_far_its_start_is(places: int) -> None:
+    server = serving(ConnectionLimits(local=Bounds(places, authenticated=0)))
+    await server.start()
+    before = descriptors.opened("socket:")
+    # They wait to be accepted, one in each turn of the event loop: each is closed some turns after its own start.
+    waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    last, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await last.readuntil(b"answered")
+    assert descriptors.opened("socket:") == before + len(waiting) + 1 + places
+    writer.close()
+    for one in waiting:
+        one.close()
+    await server.stop()
 
 
 async def test_a_connection_that_sends_nothing_is_closed_and_one_with_requests_is_kept() -> None:
