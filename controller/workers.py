@@ -1,13 +1,14 @@
 """A bounded pool of threads for calls that block.
 
 The threads are daemons, unlike those of concurrent.futures, which delay the exit of the process: a `docker stop` with a
-grace period of minutes must not keep the controller from exiting.
+grace period of minutes must not keep the controller from exiting. Threads that a burst needed end after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import queue
 import threading
 from collections.abc import Callable
@@ -16,16 +17,23 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+Job = tuple[Future[Any], Callable[[], Any]]
+
+IDLE_SECONDS = 6.0  # more than between two samples of the metrics; each thread keeps 30 kB and more
+
 
 class Workers:
-    """At most ``size`` threads named after ``name``, started on demand."""
+    """At most ``size`` threads named after ``name``, started on demand, ended after ``idle_seconds`` without a job."""
 
-    def __init__(self, size: int, name: str) -> None:
+    def __init__(self, size: int, name: str, idle_seconds: float = IDLE_SECONDS) -> None:
         self._size = size
         self._name = name
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._idle = threading.Semaphore(0)
+        self._idle_seconds = idle_seconds
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._threads: set[threading.Thread] = set()
+        self._free = 0  # threads without a job; negative: jobs that wait for a thread
         self._closed = False
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
@@ -49,18 +57,20 @@ class Workers:
         with contextlib.suppress(queue.Empty):
             while job := self._jobs.get_nowait():
                 job[0].cancel()
-        for _ in self._threads:
+        for _ in range(self._size):
             self._jobs.put(None)
 
     def _grow(self) -> None:
-        # This reserves an idle thread for the job; the queue's length does not show whether one is free to take it.
-        if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
-            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        with self._lock:
+            self._free -= 1
+            if self._free < 0 and len(self._threads) < self._size:
+                thread = threading.Thread(target=self._work, name=f"{self._name}-{next(self._numbers)}", daemon=True)
+                thread.start()  # first, as it may fail
+                self._threads.add(thread)
+                self._free += 1
 
     def _work(self) -> None:
-        while job := self._jobs.get():
+        while job := self._next():
             future, function = job
             # False: the caller has given up, and a call that nobody awaits must not change anything.
             if future.set_running_or_notify_cancel():
@@ -68,4 +78,23 @@ class Workers:
                     future.set_result(function())
                 except BaseException as error:  # noqa: BLE001 - re-raised in the caller
                     future.set_exception(error)
-            self._idle.release()
+            with self._lock:
+                self._free += 1
+
+    def _next(self) -> Job | None:
+        """The next job; None if this thread ends."""
+        while True:
+            try:
+                return self._jobs.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                if self._leave():
+                    return None
+
+    def _leave(self) -> bool:
+        """Whether this thread may end: no job counts on it."""
+        with self._lock:
+            if self._free <= 0:
+                return False
+            self._free -= 1
+            self._threads.remove(threading.current_thread())
+            return True

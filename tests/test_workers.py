@@ -83,3 +83,23 @@ async def test_closing_cancels_what_has_not_started_and_rejects_more(workers: Wo
     for rejected in (queued, workers.run(Gate())):
         with pytest.raises(asyncio.CancelledError):
             await rejected
+
+
+async def test_a_thread_without_a_job_ends_and_the_next_job_starts_another() -> None:
+    workers = Workers(1, "brief worker", idle_seconds=0.01)
+    # More jobs than threads: each of them must be counted once, or a job would wait for a thread that has ended.
+    *_, last = await asyncio.gather(*(workers.run(threading.current_thread) for _ in range(3)))
+    await asyncio.to_thread(last.join, 30)
+
+    another = await workers.run(threading.current_thread)
+
+    assert not last.is_alive()
+    assert another is not last
+    workers.close()
+
+
+async def test_a_job_that_meets_the_end_of_a_thread_is_run() -> None:
+    workers = Workers(2, "brief worker", idle_seconds=0.0)
+    for _ in range(2000):
+        await workers.run(lambda: None)
+    workers.close()
