@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 
+from controller import lean_imports
 from tests.support import command
 
 CAS = "aiohttp.connector._SSL_CONTEXT_VERIFIED.get_ca_certs()"
@@ -36,6 +39,26 @@ def test_a_node_imports_dockers_http_client_without_what_guesses_encodings() -> 
 def test_a_leader_imports_the_client_of_the_link_without_dockers_http_client() -> None:
     code = "import socketio; print([m for m in ('requests', 'urllib3', 'websocket') if sys.modules.get(m)])"
     assert result_of(("link", "pods"), code) == "[]"
+
+
+def test_libraries_are_imported_without_what_they_only_offer() -> None:
+    code = "import aiohttp.web, docker, kopf, prometheus_client, socketio; names = lean_imports.OFFERED.items()"
+    loaded = "[m for p, ms in names for m in ms if sys.modules[f'{p}.{m}'].__spec__]"
+    used = "(aiohttp.web.Response, docker.APIClient, kopf.operator, prometheus_client.Gauge, socketio.AsyncClient)"
+    origins = f"{{sys.modules[name.__module__].__spec__.name.split('.')[0] for name in {used}}}"
+    assert result_of(("link", "node"), f"{code}; print({loaded}, len({origins}))") == "[] 5"
+
+
+@pytest.mark.parametrize(
+    "module", [f"{package}.{module}" for package, offered in lean_imports.OFFERED.items() for module in offered]
+)
+def test_every_module_that_is_left_out_exists(module: str) -> None:
+    package, *rest = module.split(".")
+    folder = importlib.util.find_spec(package)
+    assert folder is not None
+    assert folder.submodule_search_locations
+    path = Path(folder.submodule_search_locations[0], *rest)
+    assert path.with_suffix(".py").exists() or path.is_dir()
 
 
 def test_garbage_is_collected_as_usual_after_the_start_but_not_among_what_was_loaded() -> None:
