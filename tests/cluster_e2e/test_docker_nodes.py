@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import aiohttp
 import pytest
@@ -58,6 +59,12 @@ def containers(engine: dockerd.Engine) -> dict[str, str]:
         return {str(found.name): found.attrs["State"]["StartedAt"] for found in client.containers.list()}
 
 
+async def responds(fleet: Fleet, device_id: str) -> bool:
+    """Whether the program of a runtime responds to a request through its node."""
+    answer = await fleet.leader.send("run_command", device_id=device_id, method="GET", api="/api/status")
+    return "http_response" in answer and answer["http_response"]["status_code"] == 200
+
+
 async def test_runtimes_run_on_the_node_they_were_placed_on(
     fleet: Fleet, engines: dict[str, dockerd.Engine], lan: Lan
 ) -> None:
@@ -69,8 +76,7 @@ async def test_runtimes_run_on_the_node_they_were_placed_on(
     for number, name in enumerate(NODES, start=1):
         await fleet.leader.wait_running(f"plc-{number}", seconds=120)
         assert set(await asyncio.to_thread(containers, engines[name])) == {f"plc-{number}"}
-        answer = await fleet.leader.send("run_command", device_id=f"plc-{number}", method="GET", api="/api/status")
-        assert answer["http_response"]["status_code"] == 200
+        await eventually(partial(responds, fleet, f"plc-{number}"), "its program listens")
 
     before = {name: await asyncio.to_thread(containers, engine) for name, engine in engines.items()}
     node = fleet.nodes["node-1"]
