@@ -22,6 +22,7 @@ class Capabilities:
     ``parent_shared``: several macvlan networks may use one parent interface.
     ``interface_names``: we can name an endpoint's interface, and GwPriority selects the default route.
     ``connect_pins_mac``: connecting an existing container to a network accepts a MAC address.
+    ``image_origins``: an inspected image names the repositories that it was pulled from.
     """
 
     api_version: str
@@ -29,17 +30,19 @@ class Capabilities:
     parent_shared: bool
     interface_names: bool
     connect_pins_mac: bool
+    image_origins: bool
 
     @classmethod
     def of(cls, api_version: str) -> Capabilities:
         """The capabilities of an API version such as ``1.41``."""
         number = tuple(int(part) for part in api_version.split("."))
-        # The first engines with API 1.44, 1.46 and 1.48 are 25, 27 and 28; 1.54 is one of 29.
+        # The first engines with API 1.44, 1.46 and 1.48 are 25, 27 and 28; 1.53 and 1.54 are those of 29.
         return cls(
             api_version=api_version,
             several_endpoints=number >= (1, 44),
             parent_shared=number >= (1, 46),
             interface_names=number >= (1, 48),
+            image_origins=number >= (1, 53),
             connect_pins_mac=number >= (1, 54),
         )
 

@@ -1,7 +1,6 @@
 """Resolves images to pins, pulls them with progress, and removes superseded ones.
 
-A pin is ``repository@sha256:...``, or the image id of an image that came from no registry. Only images that we pulled
-for a runtime are ever removed.
+Only images that we pulled for a runtime are ever removed.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine, url
 from controller.backends.docker.engine.lane import LIMITS, EngineLimits
 from controller.backends.docker.engine.streams import Stream, json_lines
+from controller.backends.docker.images import pins
 from controller.backends.docker.images.pulling import Download, credentials_for, readable_name, repository_of
 
 if TYPE_CHECKING:
@@ -65,13 +65,13 @@ class Images:
         refresh = policy == "Always" and target.image is None
         found = None if refresh else await self._inspect(reference)
         if found is not None:
-            return dataclasses.replace(target, image=target.image or _pin(found, target.spec.image))
-        self._require_pullable(reference, policy)
+            return dataclasses.replace(target, image=target.image or await self._pin(found, target))
+        self._require_pullable(reference, target)
         await self._pull(reference, target, progress)
         found = await self._inspect(reference)
         if found is None:
             raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"{reference} was pulled but is missing; retrying")
-        pin = target.image or _pin(found, target.spec.image)
+        pin = target.image or await self._pin(found, target, pulled=True)
         self._pulled.add(pin)
         return dataclasses.replace(target, image=pin)
 
@@ -110,12 +110,16 @@ class Images:
             # It is gone already, or a container that is not ours uses it.
             log.debug("Kept image %s: %s", pin, refusal)
 
-    def _require_pullable(self, reference: str, policy: str) -> None:
-        if policy == "Never":
+    async def _pin(self, found: dict[str, Any], target: Target, *, pulled: bool = False) -> str:
+        return pins.pin(found, target.spec.image, await self._engine.capabilities(), pulled=pulled)
+
+    def _require_pullable(self, reference: str, target: Target) -> None:
+        if target.spec.image_pull_policy == "Never":
             message = f"{reference} is not on the host and spec.imagePullPolicy is Never: load it or allow the pull"
             raise errors.Stalled(reasons.IMAGE_NOT_FOUND, message)
         if reference.startswith("sha256:"):
-            message = f"The image {reference[:19]} was removed and came from no registry: load it again"
+            name = f"{target.spec.image_reference} ({reference[:19]})"
+            message = f"The image {name} was removed and came from no registry: load it again"
             raise errors.Stalled(reasons.IMAGE_NOT_FOUND, message)
 
     async def _inspect(self, reference: str, absent: tuple[int, ...] = (404,)) -> dict[str, Any] | None:
@@ -172,18 +176,3 @@ _IMAGE_LABELS = (names.IMAGE_LABEL, names.PREVIOUS_IMAGE_LABEL)
 
 def _inspect(client: Any, reference: str) -> dict[str, Any]:
     return client.inspect_image(reference)  # type: ignore[no-any-return]
-
-
-def _pin(image: dict[str, Any], repository: str) -> str:
-    """The image's digest in the repository, else its id."""
-    # One image may have digests in several repositories; only that of the spec is pulled with its credentials.
-    wanted = _familiar(repository)
-    digests = image.get("RepoDigests") or []
-    return next((digest for digest in digests if digest.rpartition("@")[0] == wanted), str(image["Id"]))
-
-
-def _familiar(repository: str) -> str:
-    """The short form that engines use for Docker Hub's images (distribution reference: familiar name)."""
-    for prefix in ("docker.io/library/", "docker.io/", "index.docker.io/library/", "index.docker.io/"):
-        repository = repository.removeprefix(prefix)
-    return repository.removeprefix("library/")

@@ -110,6 +110,11 @@ def _fits(pattern: str, registry: str) -> bool:
     return same_shape and all(map(fnmatchcase, labels, wanted))
 
 
+def is_on_docker_hub(repository: str) -> bool:
+    """Whether the repository is one of Docker Hub, as all without a registry in their name are."""
+    return _registry_and_path(repository)[0] == _DOCKER_HUB
+
+
 def _registry_and_path(repository: str) -> tuple[str, str]:
     """The registry's host, which is the part before the first slash if it looks like one (distribution reference)."""
     first, slash, rest = repository.partition("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -12,17 +13,18 @@ from controller.backends.docker.engine.capabilities import Capabilities, EngineI
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
-        ("1.41", (False, False, False, False)),
-        ("1.44", (True, False, False, False)),
-        ("1.46", (True, True, False, False)),
-        ("1.51", (True, True, True, False)),
-        ("1.100", (True, True, True, True)),
+        ("1.41", (False, False, False, False, False)),
+        ("1.44", (True, False, False, False, False)),
+        ("1.46", (True, True, False, False, False)),
+        ("1.51", (True, True, True, False, False)),
+        ("1.53", (True, True, True, False, True)),
+        ("1.100", (True, True, True, True, True)),
     ],
 )
 def test_the_api_version_decides_the_capabilities(version: str, expected: tuple[bool, ...]) -> None:
     found = Capabilities.of(version)
 
-    assert (found.several_endpoints, found.parent_shared, found.interface_names, found.connect_pins_mac) == expected
+    assert dataclasses.astuple(found) == (version, *expected)
 
 
 @pytest.mark.parametrize(

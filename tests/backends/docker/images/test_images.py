@@ -76,6 +76,16 @@ async def test_a_tag_is_pinned_to_its_digest(harness: BackendHarness, desired: C
     assert harness.progress.lines[0][0] == reasons.IMAGE_PULLING
 
 
+async def test_an_image_that_a_person_pulled_is_pinned_to_its_digest(
+    harness: BackendHarness, registry: Registry, api: Any, desired: Callable[..., Target]
+) -> None:
+    await asyncio.to_thread(api.pull, f"{registry.address}/plc", "1")
+    target = await harness.run(desired(), base.Step.RESOLVE_IMAGE)
+
+    assert (target.image or "").startswith(f"{target.spec.image}@sha256:")
+    assert harness.progress.lines == []
+
+
 async def test_a_tag_that_moved_is_pulled_only_by_policy_always(
     harness: BackendHarness, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
 ) -> None:
@@ -118,7 +128,19 @@ async def test_an_image_that_may_not_be_pulled_must_exist(
 async def test_a_local_image_is_pinned_without_a_registry(harness: BackendHarness) -> None:
     target = await harness.run(harness.target(), base.Step.RESOLVE_IMAGE)
 
-    assert "sha256:" in (target.image or "")
+    assert (target.image or "").startswith("sha256:")
+
+
+async def test_a_local_image_that_was_removed_is_never_pulled(harness: BackendHarness, api: Any) -> None:
+    api.tag(f"{harness.image}:1", "edge-test-local", "1")
+    target = harness.target(image="edge-test-local")
+    built = await harness.run(target, base.Step.RESOLVE_IMAGE)
+    api.remove_image("edge-test-local:1")
+
+    gone = dataclasses.replace(target, image="sha256:" + "0" * 64)
+    with pytest.raises(errors.Stalled, match="came from no registry: load it again"):
+        await harness.run(gone, base.Step.RESOLVE_IMAGE)
+    assert (await harness.run(built, base.Step.RESOLVE_IMAGE)).image == built.image
 
 
 async def test_docker_ps_shows_the_image_of_the_spec(
