@@ -60,6 +60,9 @@ _ANY = (
 _PULL_FAILED = Meaning("", reasons.IMAGE_PULL_FAILED, "retrying the pull")
 _FAILED = Meaning("", reasons.STEP_FAILED, "retrying")
 _MALFORMED = Meaning("", reasons.SPEC_IMPOSSIBLE, "correct the spec")
+_NETWORK_OPTIONS = "default-network-opts in Docker's daemon.json"
+_LAN_REFUSED = Meaning("", reasons.SPEC_IMPOSSIBLE, f"correct the spec or {_NETWORK_OPTIONS}")
+_INTERNAL_REFUSED = Meaning("", reasons.STEP_FAILED, f"check {_NETWORK_OPTIONS}")
 
 
 def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
@@ -74,6 +77,15 @@ def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
     # A request that the engine finds invalid stays invalid: only another spec helps, not a retry.
     found = meanings.find(_ANY, refusal.message, _MALFORMED if refusal.status == 400 else _FAILED)
     return reasons.error(found.reason, f"{said}; {found.remedy}")
+
+
+def network_refused(refusal: Refusal, *, of_spec: bool) -> errors.ReconcileError:
+    """The outcome when the engine finds our request for a network invalid.
+
+    The engine adds the options of its configuration. ``of_spec``: the request also contains values of the spec.
+    """
+    found = meanings.find(_ANY, refusal.message, _LAN_REFUSED if of_spec else _INTERNAL_REFUSED)
+    return reasons.error(found.reason, f"Docker said: {meanings.shortened(refusal.message)}; {found.remedy}")
 
 
 @contextmanager

@@ -125,7 +125,7 @@ class DedicatedInterfaces(Facet):
         if use := _use(interface):
             return _refused(use)
         parents = {declared.parent_interface for declared in target.spec.interfaces}
-        parents |= {network.parent for network in await self._networks.all()}
+        parents |= await self._networks.used_parents()
         if any(parent == name or parent.startswith(f"{name}.") for parent in parents):
             return _refused(f"{name} is the parent interface of runtimes: dedicate another interface")
         return _refused(loss) if (loss := await self._addresses(target, name)) else None

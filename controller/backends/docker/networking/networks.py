@@ -25,6 +25,12 @@ from controller.network.desired_interface import DesiredInterface
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 8
+# The engine fills in what a request leaves out from default-network-opts of daemon.json. With other values than these,
+# its own defaults, the host could not reach the runtime on its internal address.
+_REACHABLE = {
+    "com.docker.network.bridge.gateway_mode_ipv4": "nat",
+    "com.docker.network.bridge.inhibit_ipv4": "false",
+}
 
 
 class Networks:
@@ -39,6 +45,11 @@ class Networks:
     async def all(self) -> list[Network]:
         """Every network of the engine."""
         return [_network(entry) for entry in await self._engine.call(lambda client: client.networks())]
+
+    async def used_parents(self) -> set[str]:
+        """The parent interfaces of all networks, except of our own that no container uses: they are removed in time."""
+        used = await self._engine.call(_used_networks)
+        return {network.parent for network in await self.all() if network.name in used or not self._is_our_lan(network)}
 
     async def prepare(self, identity: Identity, plan: Callable[[LanNetworks], EndpointPlan]) -> EndpointPlan:
         """Create the internal network and those of the plan that ``plan`` makes for the engine's networks.
@@ -64,7 +75,7 @@ class Networks:
         """Remove our LAN networks that no container has an endpoint on; return their names."""
         async with self._one_at_a_time:
             used = await self._engine.call(_used_networks)
-            ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
+            ours = [network for network in await self.all() if self._is_our_lan(network)]
             return [network.name for network in ours if network.name not in used and await self._remove(network)]
 
     async def drop_unusable(self, refusal: failures.Refusal) -> bool:
@@ -74,7 +85,7 @@ class Networks:
         """
         lost = failures.lost_network(refusal)
         async with self._one_at_a_time:
-            ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
+            ours = [network for network in await self.all() if self._is_our_lan(network)]
             found = next((network for network in ours if network.id == lost), None)
             return found is not None and await self._remove(found)
 
@@ -125,18 +136,25 @@ class Networks:
             "Driver": driver,
             "CheckDuplicate": True,
             "Internal": driver == "bridge",
+            "EnableIPv4": True,
+            "EnableIPv6": False,
             "IPAM": {"Driver": "default", "Config": pools},
-            "Options": {"parent": parent} if parent else {},
+            "Options": {"parent": parent} if parent else _REACHABLE,
             "Labels": given,
         }
-        await self._engine.post("/networks/create", body)
+        try:
+            await self._engine.post("/networks/create", body)
+        except failures.Refusal as refusal:
+            if refusal.status != 400 or failures.is_overlap(refusal):
+                raise
+            raise failures.network_refused(refusal, of_spec=bool(parent)) from refusal
         log.info("Created network %s (%s)", name, ", ".join(pool["Subnet"] for pool in pools))
 
     async def _remove(self, network: Network) -> bool:
         try:
             await self._engine.change(lambda client: client.remove_network(network.id))
         except failures.Refusal as refusal:
-            if refusal.status == 403 and labels.is_lan(network.labels, self._install_id):
+            if refusal.status == 403 and self._is_our_lan(network):
                 return False  # a container that is not ours joined it
             if refusal.status != 404:
                 raise
@@ -150,6 +168,9 @@ class Networks:
             message = f"The network {name} is not ours: rename or remove it"
             raise errors.Stalled(reasons.NAME_TAKEN, message)
         return found
+
+    def _is_our_lan(self, network: Network) -> bool:
+        return labels.is_lan(network.labels, self._install_id)
 
     def _is_ours(self, network: Network) -> bool:
         ours = labels.of_install(self._install_id)

@@ -43,6 +43,29 @@ def test_messages_of_engines_map_to_reasons(message: Message) -> None:
     assert message.text[:40] in str(outcome)
 
 
+@pytest.mark.parametrize(
+    ("text", "of_spec", "reason", "remedy"),
+    [
+        (
+            "IPv4 or IPv6 must be enabled",
+            False,
+            reasons.STEP_FAILED,
+            "check default-network-opts in Docker's daemon.json",
+        ),
+        ("no matching subnet for gateway", True, reasons.SPEC_IMPOSSIBLE, "correct the spec or default-network-opts"),
+        ("no space left on device", False, reasons.DISK_FULL, "free space"),
+    ],
+)
+def test_a_network_that_the_engine_finds_invalid_may_be_a_fault_of_its_configuration(
+    text: str, of_spec: bool, reason: str, remedy: str
+) -> None:
+    refused = failures.network_refused(Refusal(400, text), of_spec=of_spec)
+
+    assert refused.reason == reason
+    assert text in str(refused)
+    assert remedy in str(refused)
+
+
 def test_every_outcome_is_that_of_its_reason() -> None:
     kinds = {"waiting": errors.Waiting, "retry": errors.Retry, "stalled": errors.Stalled}
     table = {row.name: kinds[row.outcome] for row in reasons.TABLE if row.outcome in kinds}
