@@ -70,11 +70,6 @@ class KeyIndex:
         """The identity of a Runtime that was seen and still exists."""
         return self._identities.get(key)
 
-    def namesakes(self, identity: Identity) -> tuple[Key, ...]:
-        """Runtimes of other namespaces with the same device id: on one engine their containers need the same name."""
-        others = (one for one in self._keys if one != identity and one.device_id == identity.device_id)
-        return tuple(self._keys[one] for one in others)
-
     def all(self) -> list[Key]:
         """All Runtimes that were seen and still exist."""
         return list(self._identities)

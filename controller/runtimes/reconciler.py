@@ -26,6 +26,7 @@ from controller.runtimes.last_read import LastRead
 from controller.runtimes.outcome import Outcome, Report
 from controller.runtimes.owners import Owners
 from controller.runtimes.reconciliation import ReconcileContext, ReconcilerDependencies, Reconciliation
+from controller.runtimes.releases import Releases
 from controller.runtimes.result import GONE, SUPERSEDED, Result
 from controller.runtimes.scope import Scope
 from controller.runtimes.status_throttle import StatusThrottle
@@ -55,6 +56,7 @@ class Reconciler:
         owners = Owners(dependencies.api, dependencies.backend, install_id, index, scope)
         self._admission = Admission(dependencies.api, owners, scope, dependencies.node)
         self._last_read = LastRead()
+        self._releases = Releases()
         self._observed: set[Key] = set()
         self._uids: dict[Key, str] = {}
         self._versions: dict[Key, Version] = {}  # of the last pass
@@ -67,7 +69,7 @@ class Reconciler:
         Raises errors.ApiError when the Runtime cannot be read, or its status not written before the first step.
         """
         async with self._lock(key):
-            return await self._reconcile(key, interrupted)
+            return self._releases.after(key, await self._reconcile(key, interrupted))
 
     async def _reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         try:
@@ -163,13 +165,10 @@ class Reconciler:
             # While the status is held, every pass would see the same transition again.
             if not reconciliation.held_seconds:
                 self._record_transition(objects.subject(key, context.target.uid), context.runtime, outcome)
-            # The name of the container is free now, on which Runtimes of other namespaces may wait.
-            wake = self._index.namesakes(context.target.identity) if outcome.kind == "gone" else ()
             return Result(
                 outcome,
                 acted=reconciliation.acted,
                 held_seconds=reconciliation.held_seconds,
-                wake=wake,
                 observed_at=reconciliation.observed_at,
             )
         if not reconciliation.acted:
@@ -201,7 +200,15 @@ class Reconciler:
         self._note_uid(key, context.target.uid)
         needs = (need for facet in FACETS for need in facet.needs(context.runtime.spec))
         self._index.remember(context.target.identity, key, needs)
-        self._versions[key] = Version(context.target.uid, context.runtime.metadata.generation)
+        version = Version(context.target.uid, context.runtime.metadata.generation)
+        before, self._versions[key] = self._versions.get(key), version
+        if before != version:
+            self._note_version(key, context, is_change=before is not None)
+
+    def _note_version(self, key: Key, context: ReconcileContext, *, is_change: bool) -> None:
+        """Note that this is the first pass over a spec."""
+        if is_change:
+            self._releases.note_change(key)
 
     def _note_uid(self, key: Key, uid: str) -> None:
         """Note which object has the key; what is still to be written to an earlier one of the same name is void."""

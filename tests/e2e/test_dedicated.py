@@ -86,3 +86,8 @@ async def test_a_parent_of_another_runtime_is_not_moved(edge: EdgeHost, lan: Lan
     assert stalled["reason"] == "DedicatedInterfaceRefused"
     assert stalled["message"].startswith(f"{nic.parent} is a parent interface of plc-1")
     assert await asyncio.to_thread(nic.ping, nic.address(2))
+
+    run("ip", "addr", "flush", "dev", nic.parent)  # an address of the host would be refused, too
+    await edge.send("delete_device", device_id="plc-1")
+    await edge.wait_condition("plc-2", "Ready", seconds=30)  # without being woken, it would try again after 50 s
+    assert run("ip", "link", "show", nic.parent, check=False).returncode

@@ -131,6 +131,7 @@ async def test_the_same_device_id_in_another_namespace_is_independent(shared: Sh
 async def test_a_runtime_of_another_namespace_is_woken_when_the_name_is_free(shared: SharedDevice) -> None:
     metadata = {"name": "a", "namespace": "other", "finalizers": [names.FINALIZER]}
     await shared.harness.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": SPEC})
+    shared.harness.backend.foreign["plc-1"] = "the container of edge/a"
     await shared.harness.reconciler.reconcile(Key("other", "a"), asyncio.Event())
     assert (await shared.delete("a")).wake == (Key("other", "a"),)
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from controller import names
+from controller.api import reasons
 from controller.api.runtimes import Runtime, RuntimeSpec
 from controller.backends.base import Step
 from controller.backends.observation import Observed
+from controller.machinery import conditions
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import facet
 from controller.runtimes.facets.facet import Drift, Facet, Release
@@ -61,7 +63,7 @@ def rival(runtime: Runtime, bodies: Iterable[Mapping[str, Any]]) -> str:
     gets it.
     """
     name = runtime.spec.dedicated_interface
-    others = [body for body in bodies if not _is_same_device(body, runtime)]
+    others = [body for body in bodies if not _is_same_device(body, runtime) and not _is_removed(body)]
     for body in others:
         spec = body["spec"]
         if any(interface.get("parentInterface") == name for interface in spec.get("interfaces") or ()):
@@ -73,6 +75,12 @@ def rival(runtime: Runtime, bodies: Iterable[Mapping[str, Any]]) -> str:
         if spec.get("dedicatedInterface") == name and spec.get("desiredState", "Running") == "Running":
             return f"{name} belongs to {spec['deviceId']}, which is older: stop that one or choose another interface"
     return ""
+
+
+def _is_removed(body: Mapping[str, Any]) -> bool:
+    """Whether all of it is removed, so that it uses nothing; its object may exist until kopf has let it go."""
+    deleting = body["metadata"].get("deletionTimestamp") is not None
+    return deleting and conditions.of(body, names.READY).get("reason") == reasons.DELETED
 
 
 def _is_same_device(body: Mapping[str, Any], runtime: Runtime) -> bool:

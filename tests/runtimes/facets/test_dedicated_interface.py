@@ -25,6 +25,17 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"uid": uid, "creationTimestamp": created}, "spec": {"deviceId": f"plc-{uid}", **spec}}
 
 
+def deleting(runtime: dict[str, Any]) -> dict[str, Any]:
+    """The Runtime while it is being deleted."""
+    return {**runtime, "metadata": {**runtime["metadata"], "deletionTimestamp": OWN_AGE}}
+
+
+def removed(runtime: dict[str, Any]) -> dict[str, Any]:
+    """The Runtime when nothing but its object is left."""
+    condition = {"type": "Ready", "status": "False", "reason": reasons.DELETED}
+    return {**deleting(runtime), "status": {"conditions": [condition]}}
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [
@@ -36,6 +47,8 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
         (body("a", OLDER, dedicatedInterface="eth1", desiredState="Stopped"), ""),
         (body("a", OLDER, dedicatedInterface="eth2"), ""),
         (body("b", OLDER, dedicatedInterface="eth1"), ""),
+        (removed(body("a", YOUNGER, interfaces=[{"parentInterface": "eth1"}])), ""),
+        (deleting(body("a", YOUNGER, interfaces=[{"parentInterface": "eth1"}])), "eth1 is a parent interface of plc-a"),
         ({**body("a", OLDER), "spec": {"deviceId": DEDICATED.device_id, "dedicatedInterface": "eth1"}}, ""),
     ],
 )
