@@ -15,12 +15,19 @@ Runtime = Mapping[str, Any]  # as the API sends it
 R = TypeVar("R", bound=Runtime)
 
 WARNING_LIMIT = 5  # each warning is a header of the response
+ANNOTATIONS_BYTES = 256 << 10  # of all keys and values (apimachinery: TotalAnnotationSizeLimitB)
 
 
 def has_claim(runtime: Runtime) -> bool:
     """Whether the Runtime has claimed its deviceId."""
     annotations = runtime["metadata"].get("annotations") or {}
     return bool(annotations.get(names.CLAIM) == runtime["metadata"]["uid"])
+
+
+def has_room(annotations: Mapping[str, str], uid: str) -> bool:
+    """Whether there is room for a claim beside these annotations; kubectl apply keeps a copy of the manifest there."""
+    claimed = {**annotations, names.CLAIM: uid}
+    return sum(len(key.encode()) + len(value.encode()) for key, value in claimed.items()) <= ANNOTATIONS_BYTES
 
 
 def is_deleting(runtime: Runtime) -> bool:

@@ -77,6 +77,7 @@ HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
 ADOPTED = "Adopted"
 ORPHANED = "OrphanedContainer"
+ANNOTATIONS_FULL = "AnnotationsFull"
 CREATED = "Created"
 STARTED = "Started"
 RESTARTED = "Restarted"
@@ -220,6 +221,11 @@ TABLE: tuple[Reason, ...] = (
         ORPHANED,
         "event",
         "A container of this installation has no Runtime: recreate the Runtime or run `docker rm -f`.",
+    ),
+    Reason(
+        ANNOTATIONS_FULL,
+        "event",
+        "The annotations have no room for those of the controller: use `kubectl apply --server-side`.",
     ),
     Reason(CREATED, "event", "The controller created the container."),
     Reason(STARTED, "event", "The controller started the container."),

@@ -95,7 +95,9 @@ class Owners:
         remove the container.
         """
         try:
-            now = await self._write(successor, successor["metadata"]["uid"])
+            # Without room for a claim, it becomes the owner as the only one with the deviceId.
+            claim = successor["metadata"]["uid"] if _has_room(successor) else None
+            now = await self._write(successor, claim)
             if claims.is_deleting(now):
                 await self._write(successor, None)
                 return False
@@ -109,7 +111,8 @@ class Owners:
 
         Without transactions, or with another Runtime, that takes a list, the write and another list.
         """
-        if not self._api.has_transactions or claims.has_claim(runtime) or claims.is_deleting(runtime):
+        decided = claims.has_claim(runtime) or claims.is_deleting(runtime) or not _has_room(runtime)
+        if not self._api.has_transactions or decided:
             return False
         key, device_id = _key(runtime), runtime["spec"]["deviceId"]
         others = f"spec.deviceId={device_id},metadata.namespace={key.namespace},metadata.name!={key.name}"
@@ -136,6 +139,8 @@ class Owners:
 
         ``sure``: the evidence is for this Runtime, so it is the owner even if the API rejects the write for now.
         """
+        if sure and not _has_room(runtime):
+            return runtime
         try:
             await self._write(runtime, runtime["metadata"]["uid"])
         except errors.NotFoundError:
@@ -190,6 +195,11 @@ class Owners:
 
     def _lock(self, runtime: Body) -> asyncio.Lock:
         return self._locks.setdefault(self._identity(runtime), asyncio.Lock())
+
+
+def _has_room(runtime: Body) -> bool:
+    metadata = runtime["metadata"]
+    return claims.has_room(metadata.get("annotations") or {}, metadata["uid"])
 
 
 def _claim_patch(runtime: Body, claim: str | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from controller import errors, names
+from controller.api import claims, reasons
 from controller.api.runtime_status import RuntimeStatus
 from controller.api.runtimes import Runtime
 from controller.machinery import conditions
@@ -34,6 +35,11 @@ from controller.runtimes.status_writer import StatusWriter
 from controller.runtimes.steps import StepRecorder
 
 log = logging.getLogger(__name__)
+
+_ANNOTATIONS_FULL = (
+    "The annotations are full, so the controller cannot note there which Runtime owns the container: use "
+    "`kubectl apply --server-side`, which keeps no copy of the manifest in them"
+)
 
 
 class Reconciler:
@@ -209,6 +215,10 @@ class Reconciler:
         """Note that this is the first pass over a spec."""
         if is_change:
             self._releases.note_change(key)
+        metadata = context.runtime.metadata
+        if metadata.deletion_timestamp is None and not claims.has_room(metadata.annotations, metadata.uid):
+            subject = objects.subject(key, metadata.uid)
+            self._recorder.record(subject, "Warning", reasons.ANNOTATIONS_FULL, _ANNOTATIONS_FULL)
 
     def _note_uid(self, key: Key, uid: str) -> None:
         """Note which object has the key; what is still to be written to an earlier one of the same name is void."""

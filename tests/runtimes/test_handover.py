@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.api import kinds, reasons
+from controller.api import claims, kinds, reasons
 from controller.backends import base
 from controller.machinery.kinds import Kind
 from controller.runtimes.keys import Key
@@ -43,6 +43,19 @@ async def test_it_is_handed_over_to_a_runtime_created_during_the_deletion(shared
     assert (await shared.reconcile("a")).wake == (Key("edge", "b"),)
     assert (await shared.reconcile("b")).settled
     assert shared.harness.backend.effects == before
+
+
+async def test_a_successor_without_room_for_a_claim_takes_over(shared: SharedDevice) -> None:
+    before = list(shared.harness.backend.effects)
+    await shared.add("b")
+    copy = {"copy-of-the-manifest": "x" * (claims.ANNOTATIONS_BYTES - 50)}
+    await shared.edit("b", lambda body: body["metadata"].update(annotations=copy))
+    await shared.reconcile("b")
+    assert (await shared.delete("a")).wake == (Key("edge", "b"),)
+    for _ in range(2):
+        assert (await shared.reconcile("b")).settled
+    assert shared.harness.backend.effects == before
+    assert (await shared.harness.events()).count(("Warning", reasons.ANNOTATIONS_FULL)) == 1
 
 
 async def test_a_successor_with_another_spec_replaces_the_container(
