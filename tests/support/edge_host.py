@@ -222,15 +222,22 @@ class EdgeHost:
 
     # -- kubectl -----------------------------------------------------------------------------------------------
 
-    async def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+    async def kubectl(
+        self,
+        *arguments: str,
+        stdin: str | None = None,
+        check: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """Run kubectl with the controller's kubeconfig; return its output."""
         kubectl = Path(sys.executable).parent / "kubectl"
-        environment = {
+        whole = {
+            **(environment or {}),
             "KUBECONFIG": str(self.state / "kubeconfig"),
             "KUBECACHEDIR": str(self.directory / "kube"),
         }
         done = await asyncio.to_thread(
-            command.run, str(kubectl), *arguments, stdin=stdin, environment=environment, timeout=60, check=False
+            command.run, str(kubectl), *arguments, stdin=stdin, environment=whole, timeout=60, check=False
         )
         if check and done.returncode:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
