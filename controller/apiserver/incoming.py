@@ -31,6 +31,10 @@ class OwnRequest(dict[web.RequestKey[Any], Any]):
         self.headers = CIMultiDict(headers)
         self.content = content
 
+    def get_extra_info(self, _name: str) -> Any:
+        """None: there is no connection to know anything about."""
+        return None
+
     @property
     def can_read_body(self) -> bool:
         """Whether it has a body."""

@@ -51,6 +51,15 @@ class Plan:
             return self.outcome
         return of_reason(reasons.STEP_FAILED, "The last step had no effect and is retried")
 
+    def waits_for_record(self, step: Step, recorded: RestartIntent | None) -> bool:
+        """Whether a crash would do harm while the status lacks the step; ``recorded`` is the restart that it has.
+
+        A start that also satisfies spec.restartedAt waits, too: another process would restart the program again.
+        """
+        if step is Step.START_CONTAINER and self.restart is not None:
+            return recorded is None or recorded.token != self.restart.token
+        return not step.repeatable
+
 
 def is_start_likely(runtime: Runtime, known: RuntimeStatus) -> bool:
     """Whether a start is likely, before the container is observed: the spec is new, and the last status not running.

@@ -193,7 +193,7 @@ class Reconciliation:
         async with supervisor.beside(self._record(self._under_way(current))) as record:
             for step in current.steps:
                 # For each step, not for all: repairs come first and must not wait for the record of a replacement.
-                if not self._needs_no_record(step, current) and (unrecorded := await record):
+                if not self._may_precede_record(step, current) and (unrecorded := await record):
                     raise unrecorded
                 await self._context.guard.check()
                 self.acted = True
@@ -218,16 +218,11 @@ class Reconciliation:
             return error
         return None
 
-    def _needs_no_record(self, step: base.Step, current: plan.Plan) -> bool:
-        """Whether a crash of the controller is harmless if the status does not record the step.
-
-        A start that also satisfies spec.restartedAt must be recorded: another process would restart the program again.
-        """
+    def _may_precede_record(self, step: base.Step, current: plan.Plan) -> bool:
+        if self._context.outdated:
+            return step.repair
         # What the API has, not what is kept here: another process knows nothing else.
-        written = self._context.runtime.status.restart
-        recorded = current.restart is None or (written is not None and written.token == current.restart.token)
-        satisfies_restart = step is base.Step.START_CONTAINER and not recorded
-        return step.repair if self._context.outdated else step.repeatable and not satisfies_restart
+        return not current.waits_for_record(step, self._context.runtime.status.restart)
 
     async def _step(self, step: base.Step) -> None:
         if step is base.Step.RESOLVE_IMAGE:

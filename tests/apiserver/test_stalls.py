@@ -18,7 +18,7 @@ from controller.apiserver.objects import admission, request_options
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.store import Store
-from controller.apiserver.verbs import watches, writing
+from controller.apiserver.verbs import presentation, watches
 from controller.apiserver.verbs.watches import Watch
 from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
@@ -97,21 +97,21 @@ async def test_other_requests_are_served_while_a_large_object_is_converted(
     admin: aiohttp.ClientSession, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
-    for module in (writing, watches):
-        monkeypatch.setattr(module, "shown", gate.before(writing.shown))
+    for module in (presentation, watches):
+        monkeypatch.setattr(module, "shown", gate.before(presentation.shown))
     assert await gate.request_during(admin, "GET", f"{PATH}{path}") == 200
 
 
 async def test_small_objects_are_converted_in_the_event_loop(
     admin: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, found, shown = threading.get_ident(), list[int](), writing.shown
+    loop, found, shown = threading.get_ident(), list[int](), presentation.shown
 
     def noted(*given: Any) -> Any:
         found.append(threading.get_ident())
         return shown(*given)
 
-    monkeypatch.setattr(writing, "shown", noted)
+    monkeypatch.setattr(presentation, "shown", noted)
     assert await status(admin, "GET", f"{PATH}/one") == 200
     assert found == [loop]
 

@@ -28,7 +28,7 @@ from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store, Transaction
-from controller.apiserver.verbs import writing
+from controller.apiserver.verbs import presentation, writing
 from controller.apiserver.verbs.reading import Reading, predicate
 from controller.apiserver.verbs.watches import Watch
 from controller.apiserver.verbs.writing import ResourceRef, Step, Verbs
@@ -116,9 +116,8 @@ class DirectApi(ApiClient):
             every = _ref(kinds.RUNTIMES, "")
             checks = [Step(every, self._reading.absence(every, unless.selector))] if unless else []
             done = await self._verbs.together(found, checks)
-            return [
-                _copied(writing.shown(step.ref.resource, made.object)) for step, made in zip(found, done, strict=True)
-            ]
+            pairs = zip(found, done, strict=True)
+            return [_copied(presentation.shown(step.ref.resource, made.object)) for step, made in pairs]
 
     async def replace(self, kind: Kind, body: Object) -> Object:
         async with self._handling("replace", kind):
@@ -203,7 +202,7 @@ class DirectApi(ApiClient):
             self._activity.set()
 
     def _shown(self, kind: Kind, item: Object) -> Object:
-        shown: Object = _copied(writing.shown(_resource(kind), item))
+        shown: Object = _copied(presentation.shown(_resource(kind), item))
         return shown
 
 

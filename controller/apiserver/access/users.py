@@ -12,8 +12,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from aiohttp import web
-
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Policy
@@ -45,7 +43,7 @@ class Users:
 
     def of(self, request: Incoming) -> Identity:
         """The user, or the impersonated user. Raises failures.Failure (400, 401, 403)."""
-        identity = LOCAL if isinstance(request, OwnRequest) or is_own(request) else self._by_credentials(request)
+        identity = LOCAL if is_own(request) else self._by_credentials(request)
         acting = {name.title() for name in request.headers if name.title().startswith(IMPERSONATE)}
         # Ignoring one would suggest that it took effect.
         if acting - {AS_USER, AS_GROUP}:
@@ -59,7 +57,7 @@ class Users:
         found = [user for known, user in self._tokens.items() if hmac.compare_digest(known.encode(), given)]
         return found[0] if found else None
 
-    def _by_credentials(self, request: web.Request) -> Identity:
+    def _by_credentials(self, request: Incoming) -> Identity:
         # The certificate first, as in Kubernetes: a token beside it is not checked.
         return self._by_certificate(request) or self._by_token(request.headers.get("Authorization", ""))
 
@@ -71,7 +69,7 @@ class Users:
             raise _unauthorized()
         return owner
 
-    def _by_certificate(self, request: web.Request) -> Identity | None:
+    def _by_certificate(self, request: Incoming) -> Identity | None:
         """TLS verifies the certificate once; a kept connection may outlive it, so its expiry is checked here."""
         connection = request.get_extra_info("ssl_object")
         if connection is None:

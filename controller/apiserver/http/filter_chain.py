@@ -40,11 +40,8 @@ class FilterChain:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Handle any request. A response that is not a stream is sent while the request still holds its place."""
-        started, attrs = time.monotonic(), attributes.of(request)
         async with contextlib.AsyncExitStack() as held:
-            answer, user = await self._answer(request, attrs, held)
-            # Before sending, which a client that does not read can delay by a minute.
-            audit.note(request, user, attrs, answer.status, time.monotonic() - started)
+            answer = await self._answer(request, held)
             if isinstance(answer, web.Response):
                 # A client that has gone is no error; aiohttp finds the connection closed.
                 with contextlib.suppress(ConnectionError):
@@ -53,18 +50,24 @@ class FilterChain:
 
     async def answer_own(self, request: OwnRequest) -> web.Response:
         """Handle a request of this process. Raises TypeError for a stream."""
-        started, attrs = time.monotonic(), attributes.of(request)
         async with contextlib.AsyncExitStack() as held:
-            answer, user = await self._answer(request, attrs, held)
-            audit.note(request, user, attrs, answer.status, time.monotonic() - started)
+            answer = await self._answer(request, held)
         if not isinstance(answer, web.Response):
-            raise TypeError(f"{attrs.path} is a stream")
+            raise TypeError(f"{request.path} is a stream")
         return answer
 
-    async def _answer(
+    async def _answer(self, request: Incoming, held: contextlib.AsyncExitStack) -> web.StreamResponse:
+        """Return the response, and note it in the audit log; ``held`` receives the place in the limits."""
+        started, attrs = time.monotonic(), attributes.of(request)
+        answer, user = await self._response(request, attrs, held)
+        # Before it is sent, which a client that does not read can delay by a minute.
+        audit.note(request, user, attrs, answer.status, time.monotonic() - started)
+        return answer
+
+    async def _response(
         self, request: Incoming, attrs: Attributes, held: contextlib.AsyncExitStack
     ) -> tuple[web.StreamResponse, Identity]:
-        """Return the response and the user; ``held`` receives the request's place in the limits."""
+        """Return the response and the user."""
         user = ANONYMOUS
         # Set before authentication, which may fail: encoding that failure, e.g. as YAML, takes a turn.
         request[limits.TURN] = self._limits.turn(user)

@@ -28,10 +28,11 @@ from controller.apiserver.objects import deletions, request_options
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import UNCHANGED, Store
-from controller.apiserver.verbs import writing
+from controller.apiserver.verbs import presentation, writing
+from controller.apiserver.verbs.presentation import View
 from controller.apiserver.verbs.reading import Reading, predicate
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import Advice, ResourceRef, Verbs, View, Written
+from controller.apiserver.verbs.writing import Advice, ResourceRef, Verbs, Written
 
 Object = dict[str, Any]
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -248,7 +249,7 @@ async def _listed(
     """Respond with a list of stored objects. Raises failures.Failure (406)."""
 
     def made() -> str:
-        shown = form.of_list(resource, [writing.shown(resource, item) for item in items], metadata)
+        shown = form.of_list(resource, [presentation.shown(resource, item) for item in items], metadata)
         return responses.encoded_list(shown)
 
     return await responses.made(request, made, large=bounds.are_large(items))
@@ -257,7 +258,7 @@ async def _listed(
 async def _done(request: Incoming, resource: Resource, done: Written, view: View) -> web.Response:
     """Respond to a write."""
     status, large = 201 if done.created else 200, bounds.is_large(done.object, done.text)
-    made = partial(writing.text, resource, done, view)
+    made = partial(presentation.text, resource, done.object, done.text, view)
     return await responses.made(request, made, status, done.warnings, large=large)
 
 

@@ -24,7 +24,7 @@ from controller.apiserver.access.identities import Identity
 from controller.apiserver.http import request_bodies, responses
 from controller.apiserver.incoming import Incoming
 from controller.apiserver.objects import request_options
-from controller.apiserver.verbs import writing
+from controller.apiserver.verbs import presentation, writing
 from controller.apiserver.verbs.reading import Reading
 from controller.apiserver.verbs.writing import ResourceRef, Step, Verbs
 
@@ -64,7 +64,8 @@ class Transactions:
         for attrs, step in steps:
             noted = attrs._replace(name=step.ref.name)
             audit.note(request, user, noted, 201 if attrs.verb == "create" else 200, time.monotonic() - began)
-        objects = [writing.text(step.ref.resource, made) for (_, step), made in zip(steps, done, strict=True)]
+        pairs = [(step.ref.resource, made) for (_, step), made in zip(steps, done, strict=True)]
+        objects = [presentation.text(resource, made.object, made.text) for resource, made in pairs]
         return responses.of_text(f'{{"objects":[{",".join(objects)}]}}')
 
     def _checks(self, user: Identity, unless: Any) -> list[Step]:

@@ -11,7 +11,8 @@ from controller.apiserver import bounds, failures, texts
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import WatchOptions
 from controller.apiserver.storage.store import Change, Store, Subscription
-from controller.apiserver.verbs.writing import ResourceRef, shown
+from controller.apiserver.verbs.presentation import shown
+from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
 
 Object = dict[str, Any]

@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from controller.apiserver import failures, texts, times
+from controller.apiserver import failures, times
 from controller.apiserver.kinds.core import NAMESPACES
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import (
@@ -28,13 +28,12 @@ from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.storage.store import Key, Store, Transaction
 from controller.apiserver.verbs import urgency
+from controller.apiserver.verbs.presentation import shown
 
 Object = dict[str, Any]
 Work = Callable[[Transaction], "Written"]
 Advice = Callable[[Object, Sequence[Object]], list[str]]
 """Computes warnings for the writer of an object from it and all current objects of its resource."""
-View = Callable[[Resource, Object], Object]
-"""Represents an object as a response shows it."""
 
 NAME_ATTEMPTS = 7  # further attempts if a generated name is taken
 
@@ -270,21 +269,6 @@ def patched(resource: Resource, current: Object, patch: Any, kind: str) -> Any:
         return patches.apply_json(current, patch) if kind == JSON_PATCH else patches.merge(current, patch)
     except patches.PatchError as error:
         raise failures.unusable_patch(_PATCH_CODES.get(type(error), 422), error) from error
-
-
-def shown(resource: Resource, item: Object) -> Object:
-    """The stored object in the requested API version, with defaults added to the schema since it was written."""
-    item = resource.present(item)
-    written = item["metadata"].get("resourceVersion")  # none yet in a dry run
-    # Objects written since have the defaults already, and adapting one copies it.
-    if written and int(written) < resource.defined_at:
-        item = admission.adapted_to_schema(resource, item)
-    return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
-
-
-def text(resource: Resource, done: Written, view: View = lambda _, item: item) -> str:
-    """The JSON of the written object in the given view. Raises failures.Failure (406)."""
-    return texts.of_shown(view(resource, shown(resource, done.object)), done.object, done.text)
 
 
 def _applicable(ref: ResourceRef, item: Object, subresource: str) -> Object:
