@@ -82,7 +82,7 @@ class Step(Enum):
     """Make sure that the image is on the host, pulling it if necessary, and set ``Target.image`` to its pin.
 
     Without a pin, resolve the spec's reference; keep a given pin, and pull it when it is missing.
-    Cancelling this step aborts the pull; no other step is ever cancelled.
+    Cancelling this step aborts the pull; no other step is ever cancelled. It only reads until it reports its progress.
     """
     CREATE_CONTAINER = "CreateContainer"
     """Create the internal network, LAN networks, volumes and the container, all labelled; do not start it."""
@@ -130,6 +130,7 @@ class Step(Enum):
     def repeatable(self) -> bool:
         """Whether it may run before the status records it: repeating it after a crash changes nothing."""
         return self.repair or self in (
+            Step.RESOLVE_IMAGE,  # up to a pull, which waits for the record
             Step.START_CONTAINER,
             Step.STOP_CONTAINER,
             Step.RESTORE_NAME,

@@ -17,8 +17,8 @@ from controller.manager.environment import Environment, Run
 from controller.runtimes.event_sources import Resync
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
+from controller.runtimes.reconcile_context import ReconcilerDependencies
 from controller.runtimes.reconciler import Reconciler
-from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.result import Result, work_queue
 from controller.runtimes.scope import Scope

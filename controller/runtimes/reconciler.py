@@ -26,7 +26,8 @@ from controller.runtimes.keys import Key, KeyIndex, Version
 from controller.runtimes.last_read import LastRead
 from controller.runtimes.outcome import Outcome, Report
 from controller.runtimes.owners import Owners
-from controller.runtimes.reconciliation import ReconcileContext, ReconcilerDependencies, Reconciliation
+from controller.runtimes.reconcile_context import ReconcileContext, ReconcilerDependencies
+from controller.runtimes.reconciliation import Reconciliation
 from controller.runtimes.releases import Releases
 from controller.runtimes.result import GONE, SUPERSEDED, Result
 from controller.runtimes.scope import Scope

@@ -8,68 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from controller import errors
-from controller.api import reasons, runtimes
+from controller.api import reasons
 from controller.api.runtime_status import RestartIntent, RuntimeStatus
 from controller.backends import base
 from controller.backends.observation import Observed
-from controller.backends.protocol import Reconcilable
-from controller.boottime import Boot
 from controller.machinery import supervisor
-from controller.machinery.client import ApiClient
 from controller.runtimes import drift, plan, secrets, status
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import image
-from controller.runtimes.generation_guard import GenerationGuard, Superseded
+from controller.runtimes.generation_guard import Superseded
 from controller.runtimes.outcome import OperationName, Outcome, Report, of_error
+from controller.runtimes.reconcile_context import ReconcileContext, ReconcilerDependencies
 from controller.runtimes.restart_attribution import RestartAttribution, last_command
-from controller.runtimes.restart_context import EngineContact, RestartContext
-from controller.runtimes.status_writer import StatusWriter
-from controller.runtimes.steps import StepRecorder
+from controller.runtimes.restart_context import RestartContext
 
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class ReconcilerDependencies:
-    """The dependencies that all passes share. With empty ``image_prefixes`` every image is allowed."""
-
-    api: ApiClient
-    backend: Reconcilable
-    node: str
-    image_prefixes: tuple[str, ...]
-    clock: Callable[[], float]
-    boot: Boot
-    engine: EngineContact
-
-
-@dataclass(frozen=True)
-class ReconcileContext:
-    """The Runtime of a pass; ``known`` is its newest status, including what is not written yet.
-
-    ``watched``: this process has observed its container before. ``outdated``: the API does not respond and this is the
-    Runtime as last read, so only repairs are allowed. ``instead_of_ready``: the outcome of one that is only kept.
-    """
-
-    runtime: runtimes.Runtime
-    known: RuntimeStatus
-    target: base.Target
-    guard: GenerationGuard
-    writer: StatusWriter
-    recorder: StepRecorder
-    watched: bool
-    outdated: bool = False
-    instead_of_ready: Outcome | None = None
-
-
 class Reconciliation:
-    """One pass. ``acted``: a step was begun; ``held_seconds``: time until its throttled status may be written.
+    """One pass. ``acted``: a step began to change something; ``held_seconds``: time until its status may be written.
 
     ``observed_at``: the loop time at which the last observation began, 0 without one.
     """
@@ -91,6 +54,7 @@ class Reconciliation:
         self.held_seconds = 0.0
         self.observed_at = 0.0
         self._reported_at = float("-inf")
+        self._recording: asyncio.Task[errors.ApiError | None] | None = None
 
     async def run(self) -> Outcome:
         """Run the pass. Raises Superseded, and errors.ApiError when the status cannot be written."""
@@ -130,19 +94,25 @@ class Reconciliation:
             # Before the observation, which takes a moment: what a start waits for takes longest.
             self._dependencies.backend.expect((base.Step.START_CONTAINER,), self._target)
         done: set[tuple[tuple[base.Step, ...], str]] = set()
+        steps: tuple[base.Step, ...] = ()
         while True:  # until no step is left, or the same ones are planned again
-            observed = await self._observe()
+            observed = await self._observe(predecessor=self._may_have_predecessor(steps))
             current = plan.make(self._desired(observed), observed)
             self._restart = current.restart or self._restart
             self._operation = current.operation or self._operation
             if not current.steps:
                 return current.outcome
             # The same steps for another drift are progress: a new link gets the address that arrived since.
-            trial = current.steps, drift.summary(self._target.spec, self._observed) if self._observed else ""
+            steps = current.steps
+            trial = steps, drift.summary(self._target.spec, self._observed) if self._observed else ""
             if trial in done:
                 return current.ineffective
             done.add(trial)
             await self._execute(current)
+
+    def _may_have_predecessor(self, steps: tuple[base.Step, ...]) -> bool:
+        """Whether there may be a predecessor after these steps: where none was, only a replacement leaves one."""
+        return self._observed is None or bool(self._observed.predecessor) or base.Step.REPLACE_CONTAINER in steps
 
     async def _observe(self, *, predecessor: bool = True) -> Observed:
         """The state to plan from; a deletion needs none."""
@@ -190,16 +160,16 @@ class Reconciliation:
             self._target = await secrets.with_secret_env(self._dependencies.api, current.steps, self._target)
         # Before the record, so that what the steps wait for begins beside it.
         self._dependencies.backend.expect(current.steps, self._target)
-        async with supervisor.beside(self._record(self._under_way(current))) as record:
+        async with supervisor.beside(self._context.writer.attempt(self._under_way(current))) as self._recording:
             for step in current.steps:
                 # For each step, not for all: repairs come first and must not wait for the record of a replacement.
-                if not self._may_precede_record(step, current) and (unrecorded := await record):
-                    raise unrecorded
+                if not self._may_precede_record(step, current):
+                    await self._recorded()
                 await self._context.guard.check()
-                self.acted = True
+                self.acted |= step is not base.Step.RESOLVE_IMAGE  # which acts once it reports progress
                 self._attribution.begin(step, self._observed or Observed(), self._dependencies.clock())
                 await self._step(step)
-        if isinstance(refusal := record.result(), errors.NotFoundError):
+        if isinstance(refusal := self._recording.result(), errors.NotFoundError):
             raise refusal
 
     def _under_way(self, current: plan.Plan) -> RuntimeStatus | None:
@@ -209,14 +179,11 @@ class Reconciliation:
         self._previous = status.under_way(self._previous, self._report(current.under_way))
         return self._previous
 
-    async def _record(self, new: RuntimeStatus | None) -> errors.ApiError | None:
-        """Write the status, if any; return the error if that fails."""
-        try:
-            if new is not None:
-                await self._context.writer.write(new)
-        except errors.ApiError as error:
-            return error
-        return None
+    async def _recorded(self) -> None:
+        """Wait for the record of the steps that are under way. Raises errors.ApiError if it cannot be written."""
+        # Shielded: what is cancelled is a pull, and the record is the whole pass's.
+        if self._recording and (unrecorded := await asyncio.shield(self._recording)):
+            raise unrecorded
 
     def _may_precede_record(self, step: base.Step, current: plan.Plan) -> bool:
         if self._context.outdated:
@@ -247,7 +214,12 @@ class Reconciliation:
         return replace(resolved, pull_credentials=())
 
     async def _progress(self, reason: str, message: str) -> None:
-        """Write the progress of a long step, at most once a second; an unavailable API does not end a pull."""
+        """Write the progress of a long step, at most once a second; an unavailable API does not end a pull.
+
+        A step that reports progress goes on only once its record is written: a pull may take minutes.
+        """
+        await self._recorded()
+        self.acted = True
         now = self._dependencies.boot.elapsed()
         if now - self._reported_at < PROGRESS_SECONDS:
             return

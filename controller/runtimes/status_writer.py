@@ -59,6 +59,15 @@ class StatusWriter:
             await self.write(new)
         return seconds
 
+    async def attempt(self, new: RuntimeStatus | None) -> errors.ApiError | None:
+        """Write ``new``, if any, and return the error if that fails."""
+        try:
+            if new is not None:
+                await self.write(new)
+        except errors.ApiError as error:
+            return error
+        return None
+
     async def write(self, new: RuntimeStatus) -> None:
         """Write ``new``; it is on disk when this returns.
 

@@ -28,8 +28,8 @@ from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.runtimes.event_sources import RESYNC_SECONDS, Resync
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
+from controller.runtimes.reconcile_context import ReconcilerDependencies
 from controller.runtimes.reconciler import Reconciler
-from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.result import Result, RuntimeQueue, work_queue
 from controller.runtimes.scope import Scope

@@ -16,8 +16,8 @@ from controller.boottime import Boot
 from controller.machinery import kinds as core_kinds
 from controller.machinery.event_recorder import EventRecorder
 from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.reconcile_context import ReconcilerDependencies
 from controller.runtimes.reconciler import Reconciler
-from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.result import Result
 from controller.runtimes.scope import Scope

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from controller import errors
+from controller import errors, names
 from controller.api import kinds, reasons
-from controller.backends import base
+from controller.machinery import conditions
 from controller.machinery import kinds as core_kinds
 from controller.machinery.kinds import Kind
 from tests.runtimes.harness import KEY, Harness
@@ -203,16 +204,19 @@ async def test_an_interruption_without_a_new_generation_does_not_cancel_a_pull(h
 async def test_the_message_names_the_image(harness: Harness, spec: dict[str, Any]) -> None:
     reference = f"registry/plc@{spec['digest']}" if spec else "registry/plc:1"
     harness.backend.registry[reference] = "pin"
-    seen: list[str] = []
-
-    def record(when: str, step: base.Step) -> None:
-        if when == "before" and step is base.Step.RESOLVE_IMAGE:
-            seen.append(harness.condition("Ready")["message"])
-
-    harness.backend.fault = record
     await harness.create(**spec)
     await harness.reconcile()
     harness.backend.registry["registry/plc:2"] = "pin-2"
     await harness.change(version="2", digest=None)
     await harness.reconcile()
-    assert seen == [f"Creating the container from {reference}", "Resolving the image registry/plc:2"]
+    wanted = [f"Creating the container from {reference}", "Resolving the image registry/plc:2"]
+    async with aclosing(harness.api.watch(kinds.RUNTIMES, resource_version="1")) as changes:
+        async for change in changes:
+            if _ready_message(change.object) == wanted[0]:
+                del wanted[0]
+            if not wanted:
+                break
+
+
+def _ready_message(runtime: dict[str, Any]) -> str:
+    return str(conditions.of(runtime, names.READY).get("message", ""))

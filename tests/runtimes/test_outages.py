@@ -210,7 +210,29 @@ async def test_nothing_is_created_without_a_record(harness: Harness) -> None:
     refuse_writes(harness)
     with pytest.raises(errors.ApiUnavailableError):
         await harness.reconcile()
-    assert harness.backend.effects == []
+    assert (harness.backend.networks, harness.backend.containers) == (set(), {})
+
+
+async def test_an_image_is_looked_up_beside_its_record(running: Harness) -> None:
+    await running.change(version="2")
+    released, looked_up = hold_writes(running), asyncio.Event()
+    running.backend.fault = lambda when, step: looked_up.set() if when == "after" else None
+    passing = asyncio.create_task(running.reconcile())
+    await looked_up.wait()
+    assert running.backend.effects[-1] == "resolve registry/plc:2"
+    assert running.condition("Reconciling")["status"] == "False"
+    released.set()
+    assert (await passing).settled
+    assert running.backend.only().image == "pin-2"
+
+
+async def test_no_image_is_pulled_without_a_record(running: Harness) -> None:
+    await running.change(version="2")
+    running.backend.pull_gate = asyncio.Event()
+    refuse_writes(running)
+    with pytest.raises(errors.ApiUnavailableError):
+        await running.reconcile()
+    assert not running.backend.pulling.is_set()
 
 
 async def test_a_start_that_satisfies_a_restart_waits_for_its_record(running: Harness) -> None:

@@ -52,10 +52,15 @@ async def test_events_are_recorded_on_transitions_only(harness: Harness) -> None
     assert await harness.events() == expected
 
 
-async def test_the_operation_is_in_the_status_before_the_first_step(harness: Harness) -> None:
+async def test_the_operation_is_in_the_status_before_anything_is_created(harness: Harness) -> None:
     await harness.create()
     seen: list[dict[str, Any]] = []
-    harness.backend.fault = lambda when, step: seen.append(harness.status())
+
+    def note(when: str, step: base.Step) -> None:
+        if step is base.Step.CREATE_CONTAINER:
+            seen.append(harness.status())
+
+    harness.backend.fault = note
     await harness.reconcile()
     assert seen[0]["operation"]["name"] == "creating"
     assert seen[0].get("observedGeneration", -1) == -1
@@ -95,6 +100,24 @@ async def test_a_running_container_is_expected_to_start_by_its_plan_only(harness
     await harness.change(restartedAt="2026-01-01T12:00:00Z")
     await harness.reconcile()
     assert harness.backend.expected == [(base.Step.RESTART_CONTAINER,)]
+
+
+@pytest.mark.parametrize(("change", "looks"), [({"restartedAt": "2026-01-01T12:00:00Z"}, 1), ({"version": "2"}, 2)])
+async def test_a_predecessor_is_looked_for_at_first_and_after_a_replacement(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], looks: int
+) -> None:
+    await harness.create()
+    await harness.reconcile()
+    observe, looked = harness.backend.observe, list[bool]()
+
+    async def note(target: base.Target, *, predecessor: bool) -> Observed:
+        looked.append(predecessor)
+        return await observe(target, predecessor=predecessor)
+
+    monkeypatch.setattr(harness.backend, "observe", note)
+    await harness.change(**change)
+    await harness.reconcile()
+    assert looked.count(True) == looks < len(looked)
 
 
 async def test_a_deleted_runtime_leaves_nothing(harness: Harness) -> None:
@@ -190,7 +213,7 @@ async def test_a_failed_status_write_is_raised_to_the_queue(harness: Harness) ->
     harness.api.fault = refuse
     with pytest.raises(errors.ApiUnavailableError):
         await harness.reconcile()
-    assert harness.backend.effects == []
+    assert harness.backend.containers == {}
 
 
 async def test_a_restart_is_made_once_even_if_its_status_is_never_written(

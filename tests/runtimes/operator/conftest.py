@@ -20,8 +20,8 @@ from controller.machinery.client import ApiClient, Endpoint
 from controller.machinery.event_recorder import EventRecorder
 from controller.runtimes.keys import KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
+from controller.runtimes.reconcile_context import ReconcilerDependencies
 from controller.runtimes.reconciler import Reconciler
-from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.result import RuntimeQueue, work_queue
 from controller.runtimes.scope import Scope
