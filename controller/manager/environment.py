@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from controller.backends.docker.engine.lane import EngineLimits
 from controller.machinery.supervisor import Liveness
@@ -21,10 +21,14 @@ Run = Callable[[], Awaitable[None]]
 
 
 class Nodes(NamedTuple):
-    """The nodes that the cloud's commands query; ``reading`` is their sum, for the heartbeat."""
+    """The nodes that the cloud's commands query; ``reading`` is their sum, for the heartbeat.
+
+    ``changed`` tells them of a Runtime that this process has just written: they need not wait for their watch of it.
+    """
 
     directory: NodeDirectory
     reading: Callable[[], HostReading]
+    changed: Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ class CloudLink:
         self._nodes = nodes
         self._connected = False
         # The key is read with the first command: at the start, the file may not exist yet.
-        self.journal = Journal(installation.api, settings.namespace, partial(DigestKey.load, settings.client_key))
+        load_key = partial(DigestKey.load, settings.client_key)
+        self.journal = Journal(installation.api, settings.namespace, load_key, changed=nodes.changed)
         self._executor = Executor(self.journal, settings.command_seconds)
         self.retirement = Retirement(installation.api, self.journal, RetirementHooks(self._retire, self._shut_down))
         # After the parts above, which _link() uses.

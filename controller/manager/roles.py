@@ -78,7 +78,9 @@ async def _node(environment: Environment) -> Part:
             "docker-disk": _has_room(made.disks.docker),
         },
         stop=operator.stop,
-        nodes=Nodes(SingleNode(environment.installation.node_name, host.local, "Docker"), host.reading),
+        nodes=Nodes(
+            SingleNode(environment.installation.node_name, host.local, "Docker"), host.reading, operator.changed
+        ),
     )
 
 
@@ -94,7 +96,8 @@ async def _leader(environment: Environment) -> Part:
             "the scheduler": made.scheduler.controller.run,
             "the Runtimes without a node": made.scheduler.follow,
         },
-        nodes=Nodes(made.directory, lambda: made.directory.reading.host),
+        # Another process runs the Runtimes.
+        nodes=Nodes(made.directory, lambda: made.directory.reading.host, lambda _: None),
     )
 
 

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from controller.api import kinds
 from controller.backends.protocol import Backend
@@ -81,6 +82,11 @@ class RuntimeOperator:
             f"the resync {self._name}": self.resync.controller.run,
             f"the operator {self._name}": self._run_kopf,
         }
+
+    def changed(self, runtime: Mapping[str, Any]) -> None:
+        """Begin a pass over a Runtime that this process has just written; kopf, which hears of it later, adds none."""
+        metadata = runtime["metadata"]
+        self.queue.add(Key(metadata["namespace"], metadata["name"]))
 
     async def stop(self) -> None:
         """Stop kopf and the queue, and post the last Events, each within its grace period."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pydantic
@@ -20,7 +20,7 @@ from controller.machinery.client import ApiClient
 from controller.runtimes import objects, status
 from controller.runtimes import outcome as outcomes
 from controller.runtimes.facets import dedicated_interface
-from controller.runtimes.keys import Key
+from controller.runtimes.keys import Key, Version
 from controller.runtimes.outcome import Outcome, of_reason
 from controller.runtimes.owners import Owners
 from controller.runtimes.result import GONE, NO_FINALIZER, NOT_OURS, Result
@@ -74,8 +74,10 @@ class Admission:
         self._scope = scope
         self._node = node
 
-    async def admit(self, key: Key) -> Decision:
+    async def admit(self, key: Key, read: Callable[[Version], None]) -> Decision:
         """Read the Runtime and decide. Claims its deviceId, and completes its spec with node and backend.
+
+        ``read`` is called with the version that was read, before anything else is waited for.
 
         Raises errors.NotFoundError, and errors.EdgeError when the decision needs the API or the engine.
         """
@@ -86,6 +88,7 @@ class Admission:
             raise
         except errors.ApiError as outage:
             return Outage(outage)
+        read(Version.of(body["metadata"]))
         deleting = bool(body["metadata"].get("deletionTimestamp"))
         if elsewhere := self._scope.elsewhere(body["spec"]):
             # This may be the only node: no other process would report that the Runtime is not run anywhere.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -19,7 +20,7 @@ from controller.machinery import conditions
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.runtimes import objects, status
 from controller.runtimes import outcome as outcomes
-from controller.runtimes.admission import Admission, Admitted, Outage, Refused
+from controller.runtimes.admission import Admission, Admitted, Decision, Outage, Refused
 from controller.runtimes.facets.table import FACETS
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
 from controller.runtimes.keys import Key, KeyIndex, Version
@@ -67,6 +68,7 @@ class Reconciler:
         self._observed: set[Key] = set()
         self._uids: dict[Key, str] = {}
         self._versions: dict[Key, Version] = {}  # of the last pass
+        self._deciding: dict[Key, Version] = {}  # whether a pass may run
         # Weak: a lock exists while somebody holds it or waits for it, so nobody has to remove it.
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
@@ -80,7 +82,7 @@ class Reconciler:
 
     async def _reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         try:
-            match await self._admission.admit(key):
+            match await self._admit(key):
                 case Admitted() as admitted:
                     if admitted.deleting:
                         self._forget(key)
@@ -99,9 +101,15 @@ class Reconciler:
             self._forget(key)
         return result
 
+    async def _admit(self, key: Key) -> Decision:
+        try:
+            return await self._admission.admit(key, partial(self._deciding.__setitem__, key))
+        finally:
+            self._deciding.pop(key, None)
+
     def has_read(self, key: Key, version: Version) -> bool:
         """Whether the last pass works or has worked on this version; if it failed, the queue retries it."""
-        return self._versions.get(key) == version
+        return version in (self._versions.get(key), self._deciding.get(key))
 
     async def is_settled(self, body: dict[str, Any]) -> bool:
         """Whether a pass over a Runtime, as it was just listed, would find nothing to do. Sends no request to the API.

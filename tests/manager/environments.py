@@ -51,5 +51,5 @@ def environment(folder: Path, api: Any, flags: dict[str, Any], *, retired: bool 
         link_status=LinkStatus(chosen.cloud_url),
         shutdown=Shutdown(),
         limits=LIMITS,
-        nodes=Nodes(SingleNode("test-node", FakeNode(), "Docker"), lambda: READING),
+        nodes=Nodes(SingleNode("test-node", FakeNode(), "Docker"), lambda: READING, lambda _: None),
     )

@@ -28,7 +28,7 @@ def without_finalizer(body: dict[str, Any]) -> None:
 
 async def test_its_owner_is_admitted_with_node_and_backend(harness: Harness) -> None:
     await harness.create(nodeName=None)
-    admitted = await admission(harness).admit(KEY)
+    admitted = await admission(harness).admit(KEY, lambda _: None)
     assert isinstance(admitted, Admitted)
     assert (admitted.runtime.spec.node_name, admitted.runtime.spec.backend) == ("node-1", "Docker")
     assert (admitted.deleting, admitted.rival) == (False, "")
@@ -36,23 +36,23 @@ async def test_its_owner_is_admitted_with_node_and_backend(harness: Harness) -> 
 
 async def test_a_runtime_of_another_node_is_refused_by_the_only_node(harness: Harness) -> None:
     await harness.create(nodeName="node-2")
-    refused = await admission(harness).admit(KEY)
+    refused = await admission(harness).admit(KEY, lambda _: None)
     assert isinstance(refused, Refused)
     assert (refused.outcome.kind, refused.outcome.reason) == ("stalled", reasons.SPEC_IMPOSSIBLE)
     assert not refused.disowned
-    assert await admission(harness, claims=False).admit(KEY) == NOT_OURS
+    assert await admission(harness, claims=False).admit(KEY, lambda _: None) == NOT_OURS
 
 
 async def test_nothing_is_done_before_the_finalizer_is_there(harness: Harness) -> None:
     await harness.create()
     await harness.edit(without_finalizer)
-    assert await admission(harness).admit(KEY) == NO_FINALIZER
+    assert await admission(harness).admit(KEY, lambda _: None) == NO_FINALIZER
 
 
 async def test_an_unreadable_spec_is_refused(harness: Harness) -> None:
     await harness.create()
     await harness.edit(lambda body: body["spec"].update(desiredState="Hibernating"))
-    refused = await admission(harness).admit(KEY)
+    refused = await admission(harness).admit(KEY, lambda _: None)
     assert isinstance(refused, Refused)
     assert "spec.desiredState" in refused.outcome.message
 
@@ -61,7 +61,7 @@ async def test_a_deleted_runtime_is_admitted_even_if_its_spec_is_unreadable(harn
     await harness.create()
     await harness.edit(lambda body: body["spec"].update(desiredState="Hibernating"))
     await harness.delete()
-    admitted = await admission(harness).admit(KEY)
+    admitted = await admission(harness).admit(KEY, lambda _: None)
     assert isinstance(admitted, Admitted)
     assert admitted.deleting
 
@@ -73,9 +73,9 @@ async def test_an_outage_of_the_api_is_no_decision(harness: Harness, monkeypatch
         raise outage
 
     monkeypatch.setattr(harness.api, "get", fail)
-    assert await admission(harness).admit(KEY) == Outage(outage)
+    assert await admission(harness).admit(KEY, lambda _: None) == Outage(outage)
 
 
 async def test_a_missing_runtime_is_not_found(harness: Harness) -> None:
     with pytest.raises(errors.NotFoundError):
-        await admission(harness).admit(KEY)
+        await admission(harness).admit(KEY, lambda _: None)

@@ -97,6 +97,6 @@ async def test_it_keeps_nobody_from_a_dedicated_interface(harness: Harness) -> N
     await harness.create(interfaces=[], dedicatedInterface="eth0")
     scope = Scope("Docker", "node-1", namespaces=ServedNamespaces(frozenset((KEY.namespace,))))
     owners = Owners(harness.api, harness.backend, "install", KeyIndex(), scope)
-    admitted = await Admission(harness.api, owners, scope, "node-1").admit(KEY)
+    admitted = await Admission(harness.api, owners, scope, "node-1").admit(KEY, lambda _: None)
     assert isinstance(admitted, Admitted)
     assert admitted.rival == ""

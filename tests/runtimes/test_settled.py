@@ -10,7 +10,9 @@ import pytest
 
 from controller.backends import base
 from controller.backends.observation import Observed
+from controller.machinery.kinds import Kind
 from controller.runtimes.keys import Version
+from controller.runtimes.result import NO_FINALIZER
 from tests.runtimes.harness import KEY, Harness
 
 
@@ -84,6 +86,30 @@ async def test_a_pass_has_read_the_version_that_it_worked_on(harness: Harness) -
     assert not harness.reconciler.has_read(KEY, version(harness))
     await harness.reconcile()
     assert harness.reconciler.has_read(KEY, version(harness))
+
+
+async def test_a_version_is_read_already_while_a_pass_claims_its_device(harness: Harness) -> None:
+    await harness.create()
+    claiming, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(verb: str, _: Kind) -> None:
+        if verb == "patch":
+            claiming.set()
+            await released.wait()
+
+    harness.api.fault = hold
+    passing = asyncio.create_task(harness.reconcile())
+    await claiming.wait()
+    assert harness.reconciler.has_read(KEY, version(harness))
+    released.set()
+    await passing
+
+
+async def test_a_version_without_a_pass_is_not_read(harness: Harness) -> None:
+    await harness.create()
+    await harness.edit(lambda found: found["metadata"].update(finalizers=[]))
+    assert await harness.reconcile() == NO_FINALIZER
+    assert not harness.reconciler.has_read(KEY, version(harness))
 
 
 async def test_a_changed_spec_is_not_read_yet(settled: Harness) -> None:

@@ -145,7 +145,8 @@ class CommandHarness:
         self.node = FakeNode()
         self.retired = asyncio.Event()
         self.others_remain: bool | None = None
-        self.journal = Journal(api, NAMESPACE, lambda: DigestKey(secret), lambda: NOW)
+        self.changed: list[dict[str, Any]] = []  # what the nodes of this process heard of
+        self.journal = Journal(api, NAMESPACE, lambda: DigestKey(secret), lambda: NOW, changed=self.changed.append)
         self.executor = Executor(self.journal, seconds)
         hooks = RetirementHooks(self._retire, self._leave, linger_seconds)
         self.retirement = Retirement(api, self.journal, hooks, lambda: NOW)

@@ -52,7 +52,8 @@ class Entry(NamedTuple):
 class Journal:
     """The RuntimeCommands of one namespace. Only one process may write them at a time.
 
-    ``load_key`` is called in a thread until it succeeds once; ``elapsed`` is a monotonic clock in seconds.
+    ``load_key`` is called in a thread until it succeeds once; ``elapsed`` is a monotonic clock in seconds. ``changed``
+    is called with each object that was changed together with the record of its command.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Journal:
         load_key: Callable[[], DigestKey],
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = boottime.now,
+        changed: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         self._api = api
         self._namespace = namespace
         self._load_key = load_key
         self._clock = clock
         self._elapsed = elapsed
+        self._changed = changed
         self._digest_key: DigestKey | None = None
         self._index: CommandIndex | None = None
         self._loading = asyncio.Lock()
@@ -116,6 +119,7 @@ class Journal:
         _, changed = await self._api.transaction(
             writes.creation(kinds.RUNTIME_COMMANDS, manifest), change, unless=unless
         )
+        self._changed(changed)
         record = CommandRecord(draft.name, draft.spec, self._elapsed())
         if answer is not None:
             self._cache.put(draft.name, answer)

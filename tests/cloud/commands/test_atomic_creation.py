@@ -45,6 +45,13 @@ async def test_one_write_records_the_command_its_runtime_and_its_answer(
     assert requested_by == f"create_new_runtime {command['metadata']['name']}"
 
 
+async def test_the_nodes_hear_of_the_runtime_with_its_write(harness: CommandHarness) -> None:
+    message = create_message(harness)
+    await harness.dispatch("create_new_runtime", [message])
+    await harness.dispatch("create_new_runtime", [message])
+    assert harness.changed == [await harness.runtime("plc-1")]
+
+
 async def test_a_redelivery_gets_the_same_answer_also_after_a_restart(
     harness: CommandHarness, after_restart: CommandHarness, api: DirectApi
 ) -> None:
