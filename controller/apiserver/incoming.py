@@ -1,8 +1,11 @@
-"""Requests as the filters and handlers see them: those of connections, and those of the process that serves the API."""
+"""Requests as the filters and handlers see them: those of connections, and those of the process that serves the API.
+
+Also the stream that the latter get, which nobody sends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -42,3 +45,11 @@ class OwnRequest(dict[web.RequestKey[Any], Any]):
 
 
 Incoming = web.Request | OwnRequest
+
+
+class OwnStream(web.StreamResponse):
+    """The response to a watch of this process itself: its lines, which the caller takes and closes."""
+
+    def __init__(self, lines: AsyncGenerator[bytes]) -> None:
+        super().__init__()
+        self.lines = lines

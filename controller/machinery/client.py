@@ -162,15 +162,21 @@ class ApiClient:
             "timeoutSeconds": str(WATCH_SECONDS),
             **_non_empty(resourceVersion=resource_version, labelSelector=label_selector, fieldSelector=field_selector),
         }
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
         try:
-            path = kind.path(namespace)
-            async with await self._send(_Request("GET", path, timeout, params, watching=True)) as response:
-                await failures.raise_for_status(response)
-                async for line in response.content:
+            path, ours = kind.path(namespace), self._endpoint.direct
+            async with contextlib.aclosing(ours.watch(path, params) if ours else self._lines(path, params)) as lines:
+                async for line in lines:
                     yield event_of(line)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise await self._failure(f"the watch of {kind.plural} was interrupted", error) from error
+
+    async def _lines(self, path: str, params: dict[str, str]) -> AsyncGenerator[bytes]:
+        """The lines of a watch over a connection."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
+        async with await self._send(_Request("GET", path, timeout, params, watching=True)) as response:
+            await failures.raise_for_status(response)
+            async for line in response.content:
+                yield line
 
     async def text(
         self, kind: Kind, name: str, namespace: str, subresource: str, params: dict[str, str]
@@ -220,7 +226,7 @@ class ApiClient:
 
     async def _attempt(self, request: _Request) -> tuple[Endpoint, aiohttp.ClientResponse]:
         endpoint, session = await self._open(watching=request.watching)
-        headers = {**request.headers, **await _authorization(endpoint)}
+        headers = {**request.headers, **await endpoint.headers()}
         if session.closed:  # meanwhile, after a TLS error of another request; aiohttp raises a RuntimeError
             raise aiohttp.ClientConnectionError("the connection was closed")
         response = await session.request(
@@ -286,11 +292,6 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             what = f"the Kubernetes API at {self._endpoint.url} did not answer"
             raise await self._failure(what, error) from error
-
-
-async def _authorization(endpoint: Endpoint) -> dict[str, str]:
-    # A thread only where a file has to be read: this is part of every request.
-    return await asyncio.to_thread(endpoint.authorization) if endpoint.token_file else endpoint.authorization()
 
 
 def _non_empty(**params: str) -> dict[str, str]:

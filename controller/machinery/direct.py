@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from controller.machinery import failures
 from controller.machinery.documents import object_of
 
-Direct = Callable[[str, str, Mapping[str, str], Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
-"""Method, path, query, headers and body of a request to the status and the body of its response. Raises OSError."""
+
+class Direct(Protocol):
+    """The API of this process."""
+
+    async def __call__(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], content: bytes
+    ) -> tuple[int, bytes]:
+        """The status and the body of the response. Raises OSError."""
+
+    def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes]:
+        """The lines of a watch, of which a refusal is one. Raises OSError."""
 
 
 async def ask(

@@ -39,7 +39,7 @@ class Endpoint:
     Certificates are files, or PEM text when embedded in a kubeconfig. ``expires_at`` is the Unix time at which the
     credentials end, None if unknown; ``renew`` reads them again and raises errors.SettingError. With ``socket`` all
     connections go through that UNIX socket, without TLS or a token; ``url`` is then only the address for others.
-    ``direct`` answers clients of one event loop, that of the server, without a connection; not their watches.
+    ``direct`` answers clients of one event loop, that of the server, without a connection.
     """
 
     url: str
@@ -85,6 +85,10 @@ class Endpoint:
         """Return the request header with the token, if there is one. Raises OSError."""
         token = self.token_file.read_text().strip() if self.token_file else self.token
         return {"Authorization": f"{self.scheme} {token}"} if token else {}
+
+    async def headers(self) -> dict[str, str]:
+        """Return the same, in a thread if a file has to be read: this is part of every request. Raises OSError."""
+        return await asyncio.to_thread(self.authorization) if self.token_file else self.authorization()
 
     def same_connection(self, other: Endpoint) -> bool:
         """Whether both differ at most in their tokens, so that connections stay usable."""

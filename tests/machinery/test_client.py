@@ -241,7 +241,7 @@ async def test_a_request_whose_connection_is_closed_before_it_is_sent_is_an_outa
         await api.close()
         return {}
 
-    monkeypatch.setattr(clients, "_authorization", closing)
+    monkeypatch.setattr(Endpoint, "headers", closing)
     with pytest.raises(errors.ApiUnavailableError, match="closed"):
         await api.list(kinds.RUNTIMES)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from aiohttp import web
 
@@ -22,7 +22,7 @@ from controller.apiserver.access.users import Users
 from controller.apiserver.http import limits, responses
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.http.listener import MARK_AUTHENTICATED
-from controller.apiserver.incoming import Incoming, OwnRequest
+from controller.apiserver.incoming import Incoming, OwnRequest, OwnStream
 
 Inner = Callable[[Incoming, Attributes, Identity], Awaitable[web.StreamResponse]]
 
@@ -55,6 +55,17 @@ class FilterChain:
         if not isinstance(answer, web.Response):
             raise TypeError(f"{request.path} is a stream")
         return answer
+
+    async def watch_own(self, request: OwnRequest) -> AsyncGenerator[bytes]:
+        """The lines of a watch of this process; a refusal is a line, too, as the failure of a watch is."""
+        async with contextlib.AsyncExitStack() as held:
+            answer = await self._answer(request, held)
+            if isinstance(answer, OwnStream):
+                async with contextlib.aclosing(answer.lines) as lines:
+                    async for line in lines:
+                        yield line
+            elif isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+                yield b'{"type":"ERROR","object":%b}\n' % answer.body
 
     async def _answer(self, request: Incoming, held: contextlib.AsyncExitStack) -> web.StreamResponse:
         """Return the response, and note it in the audit log; ``held`` receives the place in the limits."""

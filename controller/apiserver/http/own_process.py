@@ -6,7 +6,7 @@ Rights, limits, checks and log are those of any other request, and each side kee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -19,7 +19,7 @@ REQUESTS_AT_ONCE = 32  # more wait: each holds its bodies in memory
 
 
 class OwnProcess:
-    """Call it in the server's event loop. Watches need a connection."""
+    """Call it in the server's event loop."""
 
     def __init__(self, filter_chain: FilterChain, app: web.Application, limits: Limits) -> None:
         self._filter_chain = filter_chain
@@ -44,6 +44,12 @@ class OwnProcess:
         # Shielded: like that of a connection, a write whose caller has gone must still get into the audit log.
         response = await asyncio.shield(answering)
         return response.status, response.body if isinstance(response.body, bytes) else b""
+
+    def watch(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes]:
+        """The lines of a watch, until the caller closes it. Raises ConnectionError once the server stops."""
+        if self._limits.stopping:
+            raise ConnectionError("the server has stopped")
+        return self._filter_chain.watch_own(OwnRequest(self._app, "GET", unquote(path), query, {}, b""))
 
     async def close(self) -> None:
         """Wait for the requests in progress; there are no new ones once the limits say that the server stops."""

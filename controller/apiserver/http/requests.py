@@ -22,7 +22,7 @@ from controller.apiserver.http import backup, request_bodies, responses
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.http.limits import TURN, WORKER
 from controller.apiserver.http.transactions import Transactions
-from controller.apiserver.incoming import Incoming, OwnRequest
+from controller.apiserver.incoming import Incoming, OwnRequest, OwnStream
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, request_options
 from controller.apiserver.objects.representation import Form
@@ -224,14 +224,14 @@ class Requests:
         return await _listed(request, ref.resource, items, metadata, form)
 
     async def _watch(self, request: Incoming, ref: ResourceRef) -> web.StreamResponse:
-        if isinstance(request, OwnRequest):
-            raise failures.method_not_allowed()
         options = request_options.of_watch(request.query)
         field = ",".join(filter(None, (options.field, f"metadata.name={ref.name}" if ref.name else "")))
         # Before the response begins, so that a malformed selector still gets its 400.
         matches = predicate(ref.resource, options.label, field)
         form, worker = responses.form(request, streaming=True), request.app[WORKER]
         watch = Watch(self._store, ref, matches, form, worker, request[TURN])
+        if isinstance(request, OwnRequest):
+            return OwnStream(watch.events(options))
         response = web.StreamResponse(headers={**responses.HEADERS, "Content-Type": "application/json"})
         # A generator that is merely abandoned keeps its subscription until it is garbage-collected.
         async with contextlib.aclosing(watch.events(options)) as stream:

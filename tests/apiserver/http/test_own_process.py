@@ -29,7 +29,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def direct(server: ApiServer) -> AsyncIterator[ApiClient]:
-    """A client that opens no connection, except for watches."""
+    """A client that opens no connection."""
     client = ApiClient(Endpoint(server.url, socket=server.socket, direct=server.own_process))
     yield client
     await client.close()
@@ -135,3 +135,5 @@ async def test_a_stopped_server_is_unavailable(tmp_path: Path) -> None:
         api = ApiClient(Endpoint(server.url, direct=server.own_process))
     with pytest.raises(errors.ApiUnavailableError, match="the server has stopped"):
         await api.get(kinds.NAMESPACES, "edge")
+    with pytest.raises(errors.ApiUnavailableError, match="the server has stopped"):
+        await anext(api.watch(kinds.NAMESPACES))
