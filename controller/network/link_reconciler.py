@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Collection, Sequence
+from functools import partial
 
-from controller import errors
 from controller.container_root import Process
 from controller.network import link_plan
 from controller.network.desired_interface import DesiredInterface
@@ -32,9 +32,12 @@ async def reconcile_links(
     Raises errors.Retry(STEP_FAILED) with the kernel's error.
     """
     async with Namespace(process) as namespace:
-        drift = await namespace.run(lambda inside: _arrange(inside, wanted, held_macs))
-        if drift:
-            await _give_addresses(namespace, wanted)
+        drift, in_place = await namespace.run(lambda inside: _repair(inside, wanted, held_macs))
+        left = _LINGERING_LINK_ATTEMPTS
+        while not in_place:
+            await asyncio.sleep(_LINGERING_LINK_SECONDS)
+            left -= 1
+            in_place = await namespace.run(partial(_give_addresses, wanted=wanted, is_last=not left))
         return drift
 
 
@@ -45,22 +48,23 @@ async def remove_link(process: Process, mac_address: str) -> None:
             await namespace.apply([Delete(link.name)])
 
 
-async def _give_addresses(namespace: Namespace, wanted: Sequence[DesiredInterface]) -> None:
-    """Set addresses, state and route; wait while the kernel is still removing a link of the previous run."""
-    for attempt in range(_LINGERING_LINK_ATTEMPTS):
-        try:
-            await namespace.run(lambda inside: inside.apply(link_plan.addressing(inside.snapshot(), wanted)))
-        except errors.Retry as error:
-            # A macvlan link cannot come up while another one on its parent has the same MAC address.
-            if not _is_in_use(error) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
-                raise
-        else:
-            return
-        await asyncio.sleep(_LINGERING_LINK_SECONDS)
+def _repair(inside: Inside, wanted: Sequence[DesiredInterface], held_macs: Collection[str]) -> tuple[list[str], bool]:
+    """Arrange the links and give them their addresses; return the drift, and whether the addresses are in place."""
+    drift = _arrange(inside, wanted, held_macs)
+    return drift, not drift or _give_addresses(inside, wanted)
 
 
-def _is_in_use(error: errors.Retry) -> bool:
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+def _give_addresses(inside: Inside, wanted: Sequence[DesiredInterface], *, is_last: bool = False) -> bool:
+    """Set addresses, state and route; return whether that was possible. Raises OSError."""
+    try:
+        inside.apply(link_plan.addressing(inside.snapshot(), wanted))
+    except OSError as error:
+        # A macvlan link cannot come up while another one on its parent has the same MAC address: the kernel is still
+        # removing a link of the previous run.
+        if error.errno != errno.EADDRINUSE or is_last:
+            raise
+        return False
+    return True
 
 
 def _arrange(inside: Inside, wanted: Sequence[DesiredInterface], held_macs: Collection[str]) -> list[str]:
