@@ -84,7 +84,7 @@ class DockerBackend:
             return await self._observer.observe(target, predecessor=predecessor)
 
     def expect(self, steps: Collection[Step], target: Target) -> None:
-        """Begin the address probe of a start, which then waits only for what is left of it."""
+        """Begin the address probe of a start and the look before a restart, which wait only for what is left of it."""
         self._steps.expect(steps, target)
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:

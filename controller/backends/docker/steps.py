@@ -60,6 +60,8 @@ class Steps:
         """Begin what these steps wait for."""
         if Step.START_CONTAINER in steps:
             self._attachments.expect_start(target)
+        if Step.RESTART_CONTAINER in steps:
+            self._lifecycle.expect_restart(target)
 
     def of(self, step: Step) -> Action:
         """The action that implements the step; it raises Refusal too."""

@@ -84,11 +84,9 @@ class ContainerCreator:
         realtime = provenance.realtime and self._clock() >= self._realtime_refused_until
         provenance = dataclasses.replace(provenance, mac_addresses=macs, realtime=realtime)
         body = await self._body(target, provenance, planned.connect)
-        await self._create_and_connect(target, body | {"Image": name})
-        # Checked above, but the engine resolved the tag during the create: somebody may have moved it in between.
-        if pulling.is_movable(name) and not await self._images.resolves_to(name, provenance.image):
+        if not await self._create_and_connect(target, body | {"Image": name}, provenance.image):
             await self._remove(await self._containers.require(target.identity))
-            await self._create_and_connect(target, body)
+            await self._create_and_connect(target, body, provenance.image)
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 
     def initial_provenance(self, target: Target) -> labels.ContainerProvenance:
@@ -131,8 +129,11 @@ class ContainerCreator:
         if found := await self._engine.find(partial(_inspect_volume, name=name)):
             labels.require_owner(found.get("Labels"), identity, f"volume {name}")
 
-    async def _create_and_connect(self, target: Target, body: dict[str, Any]) -> None:
-        """Create the container and connect it to its internal network, or check that it exists and is ours."""
+    async def _create_and_connect(self, target: Target, body: dict[str, Any], pin: str) -> bool:
+        """Create the container and connect it to its internal network, or check that it exists and is ours.
+
+        Returns whether its image has the pin.
+        """
         name, internal = target.identity.device_id, labels.internal_network_name(target.identity)
 
         def create(client: Any) -> Any:
@@ -140,15 +141,24 @@ class ContainerCreator:
 
         try:
             made = await self._engine.change(create)
-            if internal not in body["NetworkingConfig"]["EndpointsConfig"]:
-                await self._engine.change(lambda client: client.connect_container_to_network(made["Id"], internal))
+            connected = self._connect(made["Id"], internal, body["NetworkingConfig"]["EndpointsConfig"])
+            _, has_pin = await asyncio.gather(connected, self._has_pin(body["Image"], pin))
         except failures.Refusal as refusal:
             # The name may be taken by the container of an interrupted pass; a start connects what it lacks.
             if refusal.status != 409:
                 raise
             await self._require_own(target, refusal)
-            return
+            return await self._has_pin(body["Image"], pin)
         log.info("Created container %s from %s", name, body["Image"], extra={"runtime": target.name})
+        return has_pin
+
+    async def _has_pin(self, name: str, pin: str) -> bool:
+        # Checked before, but the engine resolved the tag during the create: somebody may have moved it in between.
+        return not pulling.is_movable(name) or await self._images.resolves_to(name, pin)
+
+    async def _connect(self, container: str, network: str, connected: Mapping[str, Any]) -> None:
+        if network not in connected:
+            await self._engine.change(lambda client: client.connect_container_to_network(container, network))
 
     async def _remove(self, container: Container) -> None:
         await self._engine.change(lambda client: client.remove_container(container.id, force=True))

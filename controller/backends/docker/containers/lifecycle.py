@@ -43,6 +43,7 @@ class Lifecycle:
         self._containers = containers
         self._creator = creator
         self._attachments = attachments
+        self._looks: dict[Identity, asyncio.Task[Container]] = {}
 
     async def start(self, target: Target) -> None:
         """Start the container and repair its networks. Only repair the networks of a running one.
@@ -78,10 +79,15 @@ class Lifecycle:
         await self._stop(container, target)
         await self._dedication.return_to_host(target.identity)
 
+    def expect_restart(self, target: Target) -> None:
+        """Look at the container beside the record of its restart, which comes next unless that cannot be written."""
+        self._looks[target.identity] = look = asyncio.create_task(self._startable(target))
+        # Whoever restarts it gets the error.
+        look.add_done_callback(lambda done: done.cancelled() or done.exception())
+
     async def restart(self, target: Target) -> None:
         """Stop and start it. Raises errors.Retry(DISK_FULL) before the stop (require_room)."""
-        container = await self._containers.require(target.identity)
-        await require_room(container)
+        container = await (self._looks.pop(target.identity, None) or self._startable(target))
         await self._stop_running(container, target)
         # Not `start`: a probe that finds a conflict after the stop would leave the runtime down.
         await self._start_over(target, container)
@@ -89,6 +95,7 @@ class Lifecycle:
     async def remove(self, target: Target) -> None:
         """Stop and remove the container, its predecessor, and the volumes with reclaimPolicy Delete."""
         identity = target.identity
+        self._looks.pop(identity, None)
         found = (
             self._containers.current(identity),
             self._containers.previous(identity),
@@ -126,6 +133,12 @@ class Lifecycle:
         with _absence_tolerated():
             await self._engine.stop(container.id, seconds)
         log.info("Stopped container %s", container.name)
+
+    async def _startable(self, target: Target) -> Container:
+        """The container, which could start again after a stop. Raises errors.Retry."""
+        container = await self._containers.require(target.identity)
+        await require_room(container)
+        return container
 
     async def _start_over(self, target: Target, container: Container) -> None:
         await self._attachments.provide(target)

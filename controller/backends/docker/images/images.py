@@ -88,10 +88,11 @@ class Images:
         """Whether the name currently resolves to the pinned image. Raises Refusal when the engine lacks the pin."""
         if name == pin:
             return True
-        pinned, found = await asyncio.gather(
-            self._engine.call(lambda client: _inspect(client, pin)),
-            self._inspect(name, (400, 404)),  # 400: an old engine cannot parse name:tag@digest
-        )
+        found = await self._inspect(name, (400, 404))  # 400: an old engine cannot parse name:tag@digest
+        if found is not None and pin in (found["Id"], *(found.get("RepoDigests") or ())):
+            return True
+        # The image may have lost this digest, or never had it, and still be the pinned one.
+        pinned = await self._engine.call(lambda client: _inspect(client, pin))
         return found is not None and found["Id"] == pinned["Id"]
 
     async def remove_superseded(self, target: Target, pin: str) -> None:

@@ -48,8 +48,7 @@ class Attachments:
 
     async def require_unclaimed(self, target: Target) -> Container:
         """The container to start. Raises errors.Waiting(ADDRESS_CONFLICT) when somebody uses an address of it."""
-        await self.provide(target)
-        container = await self._containers.require(target.identity)
+        _, container = await asyncio.gather(self.provide(target), self._containers.require(target.identity))
         await self._address_registry.require_unclaimed(target.identity, self.desired_interfaces(target, container))
         return container
 
@@ -68,7 +67,8 @@ class Attachments:
         await self._dedication.recover(target.identity, container.process if container else NONE)
         if container is None:
             return
-        await self.provide(target)
+        if not started:
+            await self.provide(target)
         desired_interfaces = self.desired_interfaces(target, container)
         if started:
             self._address_registry.require_free(target.identity, desired_interfaces)
@@ -162,9 +162,10 @@ class Attachments:
         if faults or started:
             await _announce(container.process, links)
         await self._leasing.keep(target.identity, desired_interfaces, container.process)
-        found = await asyncio.to_thread(resolver.name_servers, container.process)
+        given = name_servers(desired_interfaces)
+        found = await asyncio.to_thread(resolver.name_servers, container.process) if given else ()
         if uses_other_servers(container, desired_interfaces, found):
-            await asyncio.to_thread(resolver.write, container.process, name_servers(desired_interfaces))
+            await asyncio.to_thread(resolver.write, container.process, given)
             log.info("Wrote name servers of %s", container.name, extra={"runtime": target.name})
         # Last, because its refusal must not keep the other interfaces from being repaired.
         await self._dedication.place(target, container.process)
