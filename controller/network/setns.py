@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from controller.container_root import Process
@@ -33,13 +34,13 @@ def inside(process: Process, work: Callable[[], T]) -> T:
 
     It runs in a thread of its own, because a thread that has changed its namespace cannot be reused.
     """
-    descriptor = process.network()
-    try:
-        if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
-            raise OSError(0, f"process {process.pid} is in the host's network")
-        return _begun_with_own(descriptor, lambda: None, lambda _: work()).result()
-    finally:
-        os.close(descriptor)
+    return _begun_inside(process, work).result()
+
+
+async def entered(process: Process, work: Callable[[], T], seconds: float) -> T:
+    """Return the same without blocking. Raises TimeoutError, too, after ``seconds``, while the thread continues."""
+    async with asyncio.timeout(seconds):
+        return await asyncio.wrap_future(_begun_inside(process, work))
 
 
 async def run_inside(descriptor: int, outside: Callable[[], S], work: Callable[[S], T], seconds: float) -> T:
@@ -64,6 +65,19 @@ def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> Non
     # The kernel copies the program during the call; native alignment is that of struct sock_fprog.
     buffer = ctypes.create_string_buffer(code)
     packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
+
+
+def _begun_inside(process: Process, work: Callable[[], T]) -> Future[T]:
+    return _begun(partial(_opened, process), lambda: None, lambda _: work())
+
+
+def _opened(process: Process) -> int:
+    """A descriptor of the process's namespace, which is not the host's. Raises OSError."""
+    descriptor = process.network()
+    if os.fstat(descriptor).st_ino != os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
+        return descriptor
+    os.close(descriptor)
+    raise OSError(0, f"process {process.pid} is in the host's network")
 
 
 def _begun_with_own(descriptor: int, outside: Callable[[], S], work: Callable[[S], T]) -> Future[T]:

@@ -17,6 +17,7 @@ from controller.network.arp.arp_socket import ArpSocket, close_in_thread
 from controller.network.desired_interface import DesiredInterface
 
 _ATTEMPTS, _SECONDS = 3, 0.4  # of a question
+_ENTRY_SECONDS = 10.0  # for entering a container's network
 # RFC 5227 waits two seconds between its two announcements, in which the container may have moved its link.
 _REPEATED_SECONDS = 0.05
 
@@ -61,7 +62,7 @@ async def announce(process: Process, links: Sequence[DesiredInterface]) -> None:
     ]
     if not announcements:
         return
-    speaker = await asyncio.to_thread(setns.inside, process, _open_any)
+    speaker = await setns.entered(process, _open_any, _ENTRY_SECONDS)
     try:
         _speak(speaker, announcements)
     except OSError:
