@@ -43,6 +43,7 @@ VLAN_UNSUPPORTED = "VlanUnsupported"
 DEDICATED_REFUSED = "DedicatedInterfaceRefused"
 DAEMON_UNREACHABLE = "DockerUnreachable"
 DAEMON_SLOW = "DockerSlow"
+ENGINE_ROOTLESS = "DockerRootless"
 ADDRESS_CONFLICT = "AddressConflict"
 POOL_OVERLAP = "PoolOverlap"
 POOL_EXHAUSTED = "InternalPoolExhausted"
@@ -133,6 +134,7 @@ TABLE: tuple[Reason, ...] = (
     ),
     Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not respond; the controller resumes work when it does."),
     Reason(DAEMON_SLOW, "waiting", "Docker did not finish in time; the controller checks the result again."),
+    Reason(ENGINE_ROOTLESS, "stalled", "Rootless engines cannot give LAN addresses: use the system's engine."),
     Reason(
         ADDRESS_CONFLICT,
         "waiting",

@@ -63,7 +63,10 @@ async def _engine(settings: Settings) -> list[Finding]:
     finally:
         backend.close()
     return [
-        Finding("OK", "Docker", f"version {found.engine.version}, apiVersion {found.engine.api_version}"),
+        preflight.engine(
+            f"version {found.engine.version}, apiVersion {found.engine.api_version}",
+            is_rootless=found.engine.is_rootless,
+        ),
         *preflight.engine_space(found.engine.root),
         *preflight.engine_limits(found.engine.bounds),
         preflight.confinement(found.unconfined),

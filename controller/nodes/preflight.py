@@ -87,6 +87,13 @@ def free_space(path: Path) -> Finding:
     return _space("disk", path, shutil.disk_usage(_nearest_directory(path)).free)
 
 
+def engine(version: str, *, is_rootless: bool) -> Finding:
+    """Whether it is an engine that can connect runtimes to the LAN."""
+    if is_rootless:
+        return Finding("FAIL", "Docker", "rootless engines cannot give LAN addresses: use the system's engine")
+    return Finding("OK", "Docker", version)
+
+
 def engine_space(root: str) -> Iterator[Finding]:
     """Free space for the engine's images and containers, if its directory is visible from here."""
     if root:

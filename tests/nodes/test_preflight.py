@@ -41,6 +41,13 @@ def test_a_state_directory_that_can_be_created_is_ok_and_not_created(tmp_path: P
     assert (finding.level, list(tmp_path.iterdir())) == ("OK", [])
 
 
+def test_a_rootless_engine_fails() -> None:
+    assert preflight.engine("version 29", is_rootless=False) == ("OK", "Docker", "version 29")
+    finding = preflight.engine("version 29", is_rootless=True)
+    remedy = "rootless engines cannot give LAN addresses: use the system's engine"
+    assert finding == ("FAIL", "Docker", remedy)
+
+
 def test_a_full_disk_of_docker_fails_and_an_invisible_one_is_skipped(tmp_path: Path) -> None:
     with small_disk.tmpfs(tmp_path / "docker", size="4m") as small:
         (finding,) = preflight.engine_space(str(small.path))

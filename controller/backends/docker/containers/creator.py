@@ -67,10 +67,12 @@ class ContainerCreator:
     async def create_from(self, target: Target, provenance: labels.ContainerProvenance) -> Target:
         """Create a container, with the MAC addresses of ``provenance``; return the target with all MAC addresses.
 
-        Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime uses one of its addresses.
+        Raises Refusal, errors.Waiting(ADDRESS_CONFLICT) when another runtime uses one of its addresses, and
+        errors.Stalled(ENGINE_ROOTLESS) when the engine cannot provide any.
         """
         desired_interfaces = create_body.desired_interfaces(target, provenance.mac_addresses)
         # The checks come first, so that what they refuse leaves no network or VLAN behind.
+        await self._networks.require_lan_support(desired_interfaces)
         self._address_registry.require_free(target.identity, desired_interfaces)
         name, _ = await asyncio.gather(
             self._images.readable_name(provenance.image, provenance.image_source), self.require_volumes(target)

@@ -50,16 +50,24 @@ class Capabilities:
 class EngineInfo(NamedTuple):
     """An engine and its host. ``bounds``: which limits the host's kernel supports, of memory, swap and processes.
 
-    ``root``: the engine's data directory on the host, "" when unknown.
+    ``root``: the engine's data directory on the host, "" when unknown. ``is_rootless``: whether a user runs it, in a
+    network namespace that has none of the host's interfaces.
     """
 
     version: str
     api_version: str
     bounds: frozenset[str]
     root: str
+    is_rootless: bool = False
 
     @classmethod
     def of(cls, api_version: str, info: Mapping[str, Any]) -> EngineInfo:
         """From the engine's own description (API reference: SystemInfo)."""
         bounds = frozenset(name for name, field in _LIMITS.items() if info.get(field, True))
-        return cls(str(info.get("ServerVersion") or ""), api_version, bounds, str(info.get("DockerRootDir") or ""))
+        return cls(
+            version=str(info.get("ServerVersion") or ""),
+            api_version=api_version,
+            bounds=bounds,
+            root=str(info.get("DockerRootDir") or ""),
+            is_rootless="name=rootless" in (info.get("SecurityOptions") or ()),
+        )

@@ -42,6 +42,7 @@ class Engine:
         self._events = Lane(url, "docker-events", 4, timeout, timeout)
         # Two: a ping with a trickling response keeps its thread longer than the breaker waits for it.
         self._pings = Lane(url, "docker-ping", 2, ping)
+        self._is_systems = False  # known to be the system's engine, not a user's
         self._breaker = Breaker(url, lambda: self._pings.call(_PING_VERSION, _api_version), limits)
         self._lanes = (self._queries, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
 
@@ -90,6 +91,13 @@ class Engine:
         """Describe this engine and its host."""
         version = await self._breaker.version()
         return EngineInfo.of(version, await self.call(lambda client: client.info()))
+
+    async def is_rootless(self) -> bool:
+        """Whether a user runs the engine, in a network namespace that has none of the host's interfaces."""
+        # A description takes the engine long, so the answer that nothing blocks is kept.
+        if not self._is_systems:
+            self._is_systems = not (await self.info()).is_rootless
+        return not self._is_systems
 
     async def check(self) -> None:
         """Ping the engine."""

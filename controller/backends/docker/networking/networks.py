@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -54,16 +54,23 @@ class Networks:
     async def prepare(self, identity: Identity, plan: Callable[[LanNetworks], EndpointPlan]) -> EndpointPlan:
         """Create the internal network and those of the plan that ``plan`` makes for the engine's networks.
 
-        Raises errors.Stalled(POOL_EXHAUSTED, NAME_TAKEN) and Refusal.
+        Raises errors.Stalled(POOL_EXHAUSTED, NAME_TAKEN, ENGINE_ROOTLESS) and Refusal.
         """
         capabilities = await self._engine.capabilities()
         async with self._one_at_a_time:
             known = await self.all()
             planned = plan(LanNetworks(self._install_id, known, capabilities))
+            await self.require_lan_support(planned.create)
             await self._ensure_internal(identity, known)
             for desired in planned.create:
                 await self._create_lan(desired)
             return planned
+
+    async def require_lan_support(self, desired_interfaces: Sequence[DesiredInterface]) -> None:
+        """Check that the engine can provide these interfaces, if any. Raises errors.Stalled(ENGINE_ROOTLESS)."""
+        # It would find no parent interface, or one of the same name in its own namespace, from which no LAN is reached.
+        if desired_interfaces and await self._engine.is_rootless():
+            raise errors.Stalled(reasons.ENGINE_ROOTLESS, reasons.meaning(reasons.ENGINE_ROOTLESS))
 
     async def remove_internal(self, identity: Identity) -> bool:
         """Remove the runtime's internal network; return whether it existed."""

@@ -35,8 +35,12 @@ def test_the_api_version_decides_the_capabilities(version: str, expected: tuple[
             {"ServerVersion": "28.5.2", "DockerRootDir": "/var/lib/docker", "MemoryLimit": False, "PidsLimit": True},
             EngineInfo("28.5.2", "1.51", frozenset({"swap", "processes"}), "/var/lib/docker"),
         ),
+        (
+            {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]},
+            EngineInfo("", "1.51", frozenset({"memory", "swap", "processes"}), "", is_rootless=True),
+        ),
     ],
-    ids=["an engine that says nothing", "a host without the memory cgroup"],
+    ids=["an engine that says nothing", "a host without the memory cgroup", "a rootless engine"],
 )
 def test_an_engine_describes_its_host(info: dict[str, Any], expected: EngineInfo) -> None:
     assert EngineInfo.of("1.51", info) == expected
