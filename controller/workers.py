@@ -70,16 +70,26 @@ class Workers:
                 self._free += 1
 
     def _work(self) -> None:
-        while job := self._next():
-            future, function = job
-            # False: the caller has given up, and a call that nobody awaits must not change anything.
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function())
-                except BaseException as error:  # noqa: BLE001 - re-raised in the caller
-                    future.set_exception(error)
-            with self._lock:
-                self._free += 1
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        """Run a job; False if this thread ends. A thread that waits for the next job keeps nothing of the last one."""
+        job = self._next()
+        if job is None:
+            return False
+        future, function = job
+        # False: the caller has given up, and a call that nobody awaits must not change anything.
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - re-raised in the caller
+                future.set_exception(error)
+        with self._lock:
+            self._free += 1
+        # The traceback of an error holds this frame: until the next collection it would keep itself, and the answer.
+        del job, future
+        return True
 
     def _next(self) -> Job | None:
         """The next job; None if this thread ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -95,6 +96,16 @@ async def test_a_thread_without_a_job_ends_and_the_next_job_starts_another() -> 
 
     assert not last.is_alive()
     assert another is not last
+    workers.close()
+
+
+async def test_a_thread_that_waits_keeps_nothing_of_its_last_job() -> None:
+    workers = Workers(1, "patient worker", idle_seconds=600)
+    kept = weakref.ref(await workers.run(Gate))
+
+    async with asyncio.timeout(30):
+        while kept() is not None:  # noqa: ASYNC110 - the thread does not signal that it has let go
+            await asyncio.sleep(0.01)
     workers.close()
 
 

@@ -70,6 +70,8 @@ class Breaker:
         finally:
             # A call that still waits for a thread must never be sent: later, nobody would expect it.
             call.cancel()
+            # Its error holds this frame: until the next collection they would keep each other, and the answer.
+            del call, either
         raise self._unreachable() if opened.done() else await self._explain(Unanswered("timed out", late=True))
 
     async def answer(self, call: Awaitable[T]) -> T:
@@ -81,6 +83,8 @@ class Breaker:
             return await call
         except Unanswered as error:
             raise await self._explain(error) from error
+        finally:
+            del call  # as above
 
     async def _explain(self, unanswered: Unanswered) -> errors.Waiting:
         """Ping the engine to find out why a call got no answer."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import threading
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from controller.backends.base import Identity, Step, Target
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.engine.failures import Refusal
 from controller.backends.docker.images.images import Images
 from controller.backends.docker.parts import HostServices
 from tests.backends.conftest import INTERNAL_POOL, ProgressRecorder, reason_of
@@ -38,6 +41,14 @@ async def patient(stub: StubEngine) -> AsyncIterator[Engine]:
     engine = Engine(stub.url, PATIENT)
     yield engine
     engine.close()
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """No garbage is collected meanwhile."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 async def inspect(engine: Engine, name: str = "plc1") -> Any:
@@ -88,6 +99,22 @@ async def test_running_calls_end_when_the_engine_is_found_to_hang(stub: StubEngi
     await hang(stub, patient)
 
     assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == [reasons.DAEMON_UNREACHABLE] * 2
+
+
+async def test_an_error_is_freed_with_its_response_without_a_collection(
+    stub: StubEngine, engine: Engine, no_collections: None
+) -> None:
+    def refuse(_: Any) -> None:
+        raise Refusal(404, "no such container")
+
+    try:
+        await engine.call(refuse)
+    except Refusal as refusal:
+        kept = weakref.ref(refusal)
+
+    async with asyncio.timeout(30):
+        while kept() is not None:  # noqa: ASYNC110 - the thread does not signal that it has let go
+            await asyncio.sleep(0.01)
 
 
 async def test_calls_continue_as_soon_as_the_engine_answers_again(stub: StubEngine, engine: Engine) -> None:
