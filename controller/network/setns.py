@@ -9,6 +9,7 @@ import _thread
 import asyncio
 import ctypes
 import errno
+import functools
 import os
 import socket
 import struct
@@ -116,10 +117,18 @@ def _fulfil(done: Future[T], opened: Callable[[], int], outside: Callable[[], S]
         done.set_exception(error)
     else:
         done.set_result(result)
+    finally:
+        del done  # an error holds this frame, and would keep itself
 
 
 def _enter(descriptor: int) -> None:
     """Move this thread into the namespace. Raises OSError."""
-    # os.setns needs Python 3.12.
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+    if _setns()(descriptor, _CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
+
+
+@functools.cache
+def _setns() -> Callable[[int, int], int]:
+    """The system call; os.setns needs Python 3.12. Each CDLL is a class, freed only by a collection of garbage."""
+    found: Callable[[int, int], int] = ctypes.CDLL(None, use_errno=True).setns
+    return found

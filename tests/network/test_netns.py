@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -49,6 +51,20 @@ async def test_both_are_read_in_one_thread(container: Process, monkeypatch: pyte
 
     assert len(threads) == 1
     assert threading.get_ident() not in threads
+
+
+async def test_a_read_leaves_no_library_to_collect(container: Process) -> None:
+    def libraries() -> int:
+        return sum(isinstance(each, ctypes.CDLL) for each in gc.get_objects())
+
+    await netns.read(container, lambda: None)
+    before = libraries()
+    gc.disable()
+    try:
+        await netns.read(container, lambda: None)
+        assert libraries() == before
+    finally:
+        gc.enable()
 
 
 async def test_an_error_on_the_host_closes_the_namespace(container: Process) -> None:
