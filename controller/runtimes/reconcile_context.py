@@ -35,8 +35,9 @@ class ReconcilerDependencies:
 class ReconcileContext:
     """The Runtime of a pass; ``known`` is its newest status, including what is not written yet.
 
-    ``watched``: this process has observed its container before. ``outdated``: the API does not respond and this is the
-    Runtime as last read, so only repairs are allowed. ``instead_of_ready``: the outcome of one that is only kept.
+    ``seen_at`` is when this process last observed its container before, in seconds since boot, None if never.
+    ``outdated``: the API does not respond and this is the Runtime as last read, so only repairs are allowed.
+    ``instead_of_ready``: the outcome of one that is only kept.
     """
 
     runtime: runtimes.Runtime
@@ -45,6 +46,6 @@ class ReconcileContext:
     guard: GenerationGuard
     writer: StatusWriter
     recorder: StepRecorder
-    watched: bool
+    seen_at: float | None
     outdated: bool = False
     instead_of_ready: Outcome | None = None

@@ -65,7 +65,7 @@ class Reconciler:
         self._admission = Admission(dependencies.api, owners, scope, dependencies.node)
         self._last_read = LastRead()
         self._releases = Releases()
-        self._observed: set[Key] = set()
+        self._observed: dict[Key, float] = {}  # when, in seconds since boot
         self._uids: dict[Key, str] = {}
         self._versions: dict[Key, Version] = {}  # of the last pass
         self._deciding: dict[Key, Version] = {}  # whether a pass may run
@@ -139,7 +139,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         """Drop all state about a Runtime that is gone or owns no container."""
         self._index.forget(key)
-        self._observed.discard(key)
+        self._observed.pop(key, None)
         self._versions.pop(key, None)
         self._last_read.forget(key)
         # Also of a Runtime that is being deleted or owns nothing, of which nothing else is remembered.
@@ -175,7 +175,7 @@ class Reconciler:
             # Also after a failure: during an outage, the next pass starts from what was written last.
             self._remember(key, admitted, context.writer.written)
             if reconciliation.observed:
-                self._observed.add(key)
+                self._observed[key] = reconciliation.seen_at
         if outage is None:
             # While the status is held, every pass would see the same transition again.
             if not reconciliation.held_seconds:
@@ -252,7 +252,7 @@ class Reconciler:
             known=self._throttle.held(target.uid) or runtime.status,
             writer=StatusWriter(api, key, admitted.status, runtime.status, self._throttle, target.uid, outage),
             recorder=StepRecorder(self._recorder, objects.subject(key, target.uid)),
-            watched=key in self._observed,
+            seen_at=self._observed.get(key),
             outdated=outage is not None,
             instead_of_ready=None if self._namespaces.serves(key.namespace) else outcomes.unserved(key.namespace),
         )

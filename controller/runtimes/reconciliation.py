@@ -34,7 +34,8 @@ PROGRESS_SECONDS = 1.0
 class Reconciliation:
     """One pass. ``acted``: a step began to change something; ``held_seconds``: time until its status may be written.
 
-    ``observed_at``: the loop time at which the last observation began, 0 without one.
+    ``observed_at``: the loop time at which the last observation began. ``seen_at``: the time since boot at which the
+    last one that succeeded began. Both are 0 without one.
     """
 
     def __init__(self, dependencies: ReconcilerDependencies, context: ReconcileContext) -> None:
@@ -53,6 +54,7 @@ class Reconciliation:
         self.acted = False
         self.held_seconds = 0.0
         self.observed_at = 0.0
+        self.seen_at = 0.0
         self._reported_at = float("-inf")
         self._recording: asyncio.Task[errors.ApiError | None] | None = None
 
@@ -119,8 +121,9 @@ class Reconciliation:
         if self._deleting:
             return Observed()
         self.observed_at = asyncio.get_running_loop().time()
+        began = self._dependencies.boot.elapsed()
         observed = await self._dependencies.backend.observe(self._target, predecessor=predecessor)
-        self._observed = observed
+        self._observed, self.seen_at = observed, began
         self._adopt(observed)
         return observed
 
@@ -267,6 +270,6 @@ class Reconciliation:
             boot_id=dependencies.boot.id,
             elapsed=dependencies.boot.elapsed(),
             engine_absence=dependencies.engine.absence,
-            watched=self._context.watched,
+            seen_at=self._context.seen_at,
             adopted=self._observed is not None and self._observed.uid != self._target.uid,
         )

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from controller.api import restart_causes as causes
-from controller.api.runtime_status import RestartRecord, RuntimeStatus
+from controller.api.runtime_status import PAUSED, RUNNING, RestartRecord, RuntimeStatus
 from controller.backends.observation import Observed
 from controller.machinery import conditions
 
 ENGINE_START_SECONDS = 120  # a restarted engine starts its containers within this time
 NOTICE_SECONDS = 5  # the loss of the engine is noticed within this time
+
+_GOING = (RUNNING, PAUSED)
 
 
 class Attribution(NamedTuple):
@@ -34,8 +36,8 @@ class RestartContext:
     clock times, for display only, because the clock may be set. ``boot_id`` identifies this boot of the host ("" if
     unknown), ``elapsed`` is the seconds since then. ``request`` describes the command that wrote the spec.
     ``stop_requested``: the spec asks for a stop. ``found_stopped``: a step of this pass started a stopped container.
-    ``watched``: this process observed the container before. ``adopted``: the container was created for an earlier
-    object.
+    ``seen_at`` is the time since boot at which this process last observed the container before, None if it did not.
+    ``adopted``: the container was created for an earlier object.
     """
 
     now: float = 0.0
@@ -47,7 +49,7 @@ class RestartContext:
     boot_id: str = ""
     elapsed: float = 0.0
     engine_absence: Absence | None = None
-    watched: bool = False
+    seen_at: float | None = None
     adopted: bool = False
 
 
@@ -95,7 +97,7 @@ def _of_start(previous: RuntimeStatus, observed: Observed, context: RestartConte
 def _by_hand(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> Attribution:
     if not same_container(previous, observed):
         return Attribution(causes.BY_HAND, "The container was removed")
-    if context.watched or context.found_stopped or not observed.running:
+    if context.seen_at is not None or context.found_stopped or not observed.running:
         return Attribution(causes.BY_HAND, "" if observed.exit_code is None else f"exit code {observed.exit_code}")
     return Attribution(causes.UNKNOWN, "It happened while the controller was not watching")
 
@@ -156,6 +158,9 @@ def _by_engine(previous: RuntimeStatus, observed: Observed, context: RestartCont
     """
     absence, before = context.engine_absence, previous.started_seconds
     if absence is None or before is None or before >= absence.since:
+        return False
+    # An engine with live-restore stops nothing: it answered that this run goes on, after it was lost.
+    if previous.state in _GOING and context.seen_at is not None and context.seen_at > absence.since:
         return False
     # The engine starts again what it stopped itself: this run ended otherwise, or not at all.
     if observed.started_at == previous.started_at:

@@ -24,8 +24,9 @@ NO_PARENT = missing(names.NETWORK_ATTACHED, reasons.PARENT_MISSING, "eth7 is mis
 NO_DEVICE = missing(names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, "meter: usb-1 is missing")
 DETACHED = missing(names.NETWORK_ATTACHED, reasons.DETACHED, "lan0 has no route")
 STOPPED = RestartRecord(time=ENDED, event="Stopped", cause="Crashed", detail="exit code 3")
-ENGINE_RESTARTED = {"engine_absence": Absence(UP - 60, UP + 2), "watched": True}
-WATCHED = {"watched": True}
+SEEN = UP - 3500
+ENGINE_RESTARTED = {"engine_absence": Absence(UP - 60, UP + 2), "seen_at": SEEN}
+WATCHED = {"seen_at": SEEN}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ WATCHED = {"watched": True}
         pytest.param(
             before(started_seconds=int(UP) - 1),
             restarted(restart_count=1),
-            {"engine_absence": Absence(UP - 60, UP - 50), "watched": True},
+            {"engine_absence": Absence(UP - 60, UP - 50), "seen_at": SEEN},
             both("Crashed", "exit code 3"),
             id="a crash soon after dockerd came back",
         ),
@@ -188,21 +189,28 @@ WATCHED = {"watched": True}
         pytest.param(
             before(),
             restarted(),
-            {"engine_absence": Absence(UP - 3000), "watched": True},
+            {"engine_absence": Absence(UP - 3000), "seen_at": SEEN},
             both("DaemonRestarted", "Docker was restarted"),
             id="dockerd, before its return was noticed",
         ),
         pytest.param(
             before(),
             restarted(),
-            {"engine_absence": Absence(UP + 60, UP + 62), "watched": True},
+            ENGINE_RESTARTED | {"seen_at": UP - 1},
+            both("ByHand", "exit code 3"),
+            id="by hand after it outlived dockerd with live-restore",
+        ),
+        pytest.param(
+            before(),
+            restarted(),
+            {"engine_absence": Absence(UP + 60, UP + 62), "seen_at": SEEN},
             both("ByHand", "exit code 3"),
             id="by hand before dockerd was restarted",
         ),
         pytest.param(
             before(),
             restarted(),
-            {"engine_absence": Absence(UP - 3060, UP - 3000), "watched": True},
+            {"engine_absence": Absence(UP - 3060, UP - 3000), "seen_at": SEEN},
             both("ByHand", "exit code 3"),
             id="by hand long after dockerd came back",
         ),

@@ -66,7 +66,7 @@ def test_the_exit_of_an_unobserved_run_has_a_cause_of_its_own() -> None:
     crashed = RestartRecord(time=ENDED, event="Stopped", cause="Crashed", detail="exit code 3")
     restarting = before(state="Restarting", finished_at=ENDED, restarts=(crashed,), engine_restart_count=0)
     killed = exited(started_at=SECOND, finished_at="2026-01-01T11:00:01Z", exit_code=137, restart_count=1)
-    assert new_records(restarting, killed, watched=True) == [
+    assert new_records(restarting, killed, seen_at=1.0) == [
         ("Started", "Crashed", "exit code 3"),
         ("Stopped", "ByHand", "exit code 137"),
     ]
