@@ -83,7 +83,9 @@ async def assert_answers(edge: EdgeHost, probe: Probe) -> None:
     status, text = await probe.get("/readyz")
     assert (status, text.split(":")[0]) == (503, "docker")
     assert "does not answer" in text
-    assert (await edge.status("plc-1"))["status"] == "success"
+    shown = await edge.status("plc-1")
+    assert shown["status"] == "success"
+    assert "does not answer" in shown["message"]  # the rest is what was last observed
     used = await edge.send("get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h")
     assert used["status"] == "success"
     await edge.cloud.next_heartbeat(AGENT)
@@ -94,7 +96,7 @@ async def assert_answers(edge: EdgeHost, probe: Probe) -> None:
 
 
 async def test_a_hanging_engine_affects_nothing_else(
-    edge: EdgeHost, runtimes: list[str], engine: Engine, docker_client: Any, free_port: int
+    edge: EdgeHost, runtimes: list[str], lan: Lan, engine: Engine, docker_client: Any, free_port: int
 ) -> None:
     probe, client = Probe(free_port), docker_client.api
     before, session = await starts(client), edge.cloud.agents.session(AGENT)
@@ -114,7 +116,12 @@ async def test_a_hanging_engine_affects_nothing_else(
         assert await edge.stop() == 0
         await edge.start()
         await wait_reason(edge, "plc-1", "DockerUnreachable")
-    for name in runtimes:
+        await edge.create("plc-9", lan.parent, f"{lan.address(69)}/24")
+        await wait_reason(edge, "plc-9", "DockerUnreachable")
+        waiting = await edge.status("plc-9")
+        assert waiting["status"] == "creating"
+        assert "does not answer" in waiting["step"]
+    for name in (*runtimes, "plc-9"):
         await edge.wait_condition(name, "Ready")
     assert await starts(client) == before
 
