@@ -76,7 +76,7 @@ class Commands:
             forwarding=Forwarding(devices, nodes, reads, seconds),
             status=DeviceStatus(devices, nodes, retirement.progress, clock),
             consumption=Consumption(devices, nodes),
-            hardware=Hardware(api, nodes),
+            hardware=Hardware(devices, nodes),
             retirement=retirement,
         )
 

@@ -179,6 +179,7 @@ class Node:
             sources,
             node=KubernetesNode(api, name, __version__) if embedded else None,
             returned=self.operator.resync.resync,
+            served=installation.settings.served_namespaces,
         )
 
     def _states(self) -> MetricsSources:

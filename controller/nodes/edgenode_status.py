@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from controller import errors, names
 from controller.api import edgenodes, kinds, reasons
+from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
 from controller.devices.serial import SerialDevice
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
@@ -70,7 +71,8 @@ class EdgeNodePublisher:
     """Maintains the EdgeNode ``name``, and a Node beside it where there is no kubelet.
 
     ``runtimes`` counts this node's Runtimes by condition type and status, as of the last check. ``returned`` is awaited
-    after the node's conditions said that it is away and were overwritten.
+    after the node's conditions said that it is away and were overwritten. Runtimes outside of the ``served`` namespaces
+    are not shown.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class EdgeNodePublisher:
         clock: Callable[[], float] = time.time,
         node: KubernetesNode | None = None,
         returned: Callable[[], Awaitable[None]] | None = None,
+        served: ServedNamespaces = EVERYWHERE,
     ) -> None:
         self._api = api
         self._name = name
@@ -90,7 +93,7 @@ class EdgeNodePublisher:
         self._clock = clock
         self._node = node
         self._returned = returned
-        self._records = NodeRecords(api, name)
+        self._records = NodeRecords(api, name, served)
         self._backends: tuple[str, ...] = ()
         # On the monotonic clock of the loop.
         self._compared = self._written = float("-inf")

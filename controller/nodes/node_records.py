@@ -11,6 +11,7 @@ import pydantic
 
 from controller import errors
 from controller.api import edgenodes, kinds
+from controller.api.served_namespaces import ServedNamespaces
 from controller.machinery.client import ApiClient
 from controller.machinery.conditions import Condition
 
@@ -32,11 +33,12 @@ class Records(NamedTuple):
 
 
 class NodeRecords:
-    """Reads the records of the node ``name``."""
+    """Reads the records of the node ``name``. A Runtime outside of the ``served`` namespaces uses nothing of it."""
 
-    def __init__(self, api: ApiClient, name: str) -> None:
+    def __init__(self, api: ApiClient, name: str, served: ServedNamespaces) -> None:
         self._api = api
         self._name = name
+        self._served = served
         self._revision = ""
         self._read = Records((), (), {})
 
@@ -47,7 +49,8 @@ class NodeRecords:
         if not revision or revision != self._revision:
             conditions = await self._conditions()
             runtimes = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
-            self._read = Records(conditions, [_use(runtime["spec"]) for runtime in runtimes], _count(runtimes))
+            uses = [_use(runtime["spec"]) for runtime in runtimes if self._served.accepts(runtime)]
+            self._read = Records(conditions, uses, _count(runtimes))
             self._revision = revision
         return self._read
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controller.api import kinds
+from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
 from controller.machinery.client import ApiClient
 from controller.machinery.kinds import Kind
 from controller.nodes.node_records import NodeRecords, Use
@@ -41,7 +42,7 @@ async def api(embedded_api: EmbeddedApi) -> AsyncIterator[NotingClient]:
 
 
 async def test_without_a_write_nothing_is_read_again(api: NotingClient) -> None:
-    records = NodeRecords(api, NAME)
+    records = NodeRecords(api, NAME, EVERYWHERE)
     await records.read()  # creates the EdgeNode
     first = await records.read()
     lists = api.lists
@@ -51,14 +52,14 @@ async def test_without_a_write_nothing_is_read_again(api: NotingClient) -> None:
 
 
 async def test_a_written_status_is_read(api: NotingClient) -> None:
-    records = NodeRecords(api, NAME)
+    records = NodeRecords(api, NAME, EVERYWHERE)
     assert (await records.read()).counts == {}
     await api.patch(kinds.RUNTIMES, "plc-1", "edge", {"status": {"conditions": [READY]}}, subresource="status")
     assert (await records.read()).counts == {("Ready", "True"): 1}
 
 
 async def test_a_condition_that_another_process_wrote_is_read(api: NotingClient) -> None:
-    records = NodeRecords(api, NAME)
+    records = NodeRecords(api, NAME, EVERYWHERE)
     await records.read()
     await records.read()
     await api.patch(kinds.EDGE_NODES, NAME, "", {"status": {"conditions": [READY]}}, subresource="status")
@@ -66,7 +67,7 @@ async def test_a_condition_that_another_process_wrote_is_read(api: NotingClient)
 
 
 async def test_a_removed_runtime_is_no_longer_counted(api: NotingClient, embedded_api: EmbeddedApi) -> None:
-    records = NodeRecords(api, NAME)
+    records = NodeRecords(api, NAME, EVERYWHERE)
     await records.read()
     await embedded_api.clear()
     assert (await records.read()).uses == []
@@ -74,7 +75,7 @@ async def test_a_removed_runtime_is_no_longer_counted(api: NotingClient, embedde
 
 async def test_through_another_connection_everything_is_read_each_time(embedded_api: EmbeddedApi) -> None:
     async def lists(api: NotingClient) -> int:
-        records = NodeRecords(api, NAME)
+        records = NodeRecords(api, NAME, EVERYWHERE)
         for _ in range(3):
             await records.read()
         return api.lists
@@ -82,3 +83,8 @@ async def test_through_another_connection_everything_is_read_each_time(embedded_
     api = NotingClient(embedded_api.client()._endpoint)
     assert await lists(api) == 3
     await api.close()
+
+
+async def test_a_runtime_in_a_namespace_that_is_not_served_uses_nothing(api: NotingClient) -> None:
+    records = NodeRecords(api, NAME, ServedNamespaces(frozenset(("elsewhere",))))
+    assert (await records.read()).uses == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from controller.api import claims, edgenodes, fields, kinds
@@ -32,8 +33,7 @@ class Devices:
         # No Runtime has such an id, and a comma in it would add a requirement to the field selector.
         if not re.fullmatch(fields.DEVICE_ID, device_id):
             return None
-        listed = await self._api.list(kinds.RUNTIMES, field_selector=_selector(device_id))
-        found = [runtime for runtime in listed if self._served.accepts(runtime)]
+        found = await self.list(_selector(device_id))
         own = [runtime for runtime in found if runtime["metadata"]["namespace"] == self._namespace]
         candidates = claims.owners(own or found)
         if len(candidates) > 1:
@@ -42,6 +42,11 @@ class Devices:
                 "delete one of them or give it another deviceId"
             )
         return candidates[0] if candidates else None
+
+    async def list(self, field_selector: str = "") -> Sequence[RuntimeObject]:
+        """The Runtimes of all devices that match the selector."""
+        listed = await self._api.list(kinds.RUNTIMES, field_selector=field_selector)
+        return [runtime for runtime in listed if self._served.accepts(runtime)]
 
     async def get(self, device_id: str) -> RuntimeObject:
         """As ``find``, but also raises errors.CommandError if there is no Runtime or its node is away."""

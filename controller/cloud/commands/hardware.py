@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from controller.api import kinds
 from controller.cloud.answers import Answer
+from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.queries import GetHostInterfaces
 from controller.devices.serial import SerialDevice
-from controller.machinery.client import ApiClient
 from controller.network.interfaces import HostInterface
 from controller.node_api import aggregation
 from controller.node_api.node import Node, NodeDirectory
@@ -20,15 +19,15 @@ from controller.node_api.node import Node, NodeDirectory
 class Hardware:
     """Interfaces come from the nodes, their users from the Runtimes."""
 
-    def __init__(self, api: ApiClient, nodes: NodeDirectory) -> None:
-        self._api = api
+    def __init__(self, devices: Devices, nodes: NodeDirectory) -> None:
+        self._all_devices = devices
         self._nodes = nodes
 
     async def interfaces(self, message: GetHostInterfaces) -> Answer:
         """Physical, VLAN and Wi-Fi interfaces; all interfaces if ``include_virtual``."""
         nodes = await self._nodes.available()
         queries = (_interfaces_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
-        specs = [runtime["spec"] for runtime in await self._api.list(kinds.RUNTIMES)]
+        specs = [runtime["spec"] for runtime in await self._all_devices.list()]
         dedicated, users = _dedicated(specs), _users(specs)
         several = len(nodes) > 1
         interfaces = [

@@ -56,3 +56,10 @@ async def test_a_runtime_in_a_namespace_that_is_not_served_has_no_device(api: Di
     found = await devices.find("plc-1")
     assert found is not None
     assert found["metadata"]["namespace"] == "line"
+
+
+async def test_only_the_runtimes_of_served_namespaces_are_listed(api: DirectApi) -> None:
+    await add(api, "edge", "own")
+    await add(api, "dev", "other")
+    served = Devices(api, "edge", ServedNamespaces(frozenset(("edge",))))
+    assert [runtime["metadata"]["name"] for runtime in await served.list()] == ["own"]
