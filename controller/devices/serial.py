@@ -1,7 +1,8 @@
 """The host's serial devices, from /dev and sysfs (kernel: sysfs-class-tty; udev: 60-serial.rules). Read-only; blocks.
 
 A device is identified by its stable id, the name that udev gives it in /dev/serial/by-id. Without udev the same name is
-built from USB attributes. An onboard port is identified by its kernel name, which never changes.
+built from USB attributes. An onboard port is identified by its kernel name, which never changes. Drivers of vendors
+choose their own names of nodes (ttyCH343USB0, ttyMXUSB0, ttyr00): a link in /dev/serial makes them known.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from controller.workers import Workers
 _ONBOARD = re.compile(r"tty(S|AMA|mxc|O|THS|HS|sc|SC|AMP)[0-9]+")  # ports on the board
 _PLUGGED = re.compile(r"tty(USB|ACM|XRUSB|UL)[0-9]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9#+.:=@_/-]")  # characters that udev replaces in names
+_DEV = (Path("../.."), Path("/dev"))  # as seen from a link in /dev/serial
 _LIMIT = 64
 SCAN_SECONDS = 1.0
 _TEXT_LIMIT = 128
@@ -57,7 +59,9 @@ class SerialDevice:
     @property
     def is_hot_pluggable(self) -> bool:
         """Return whether it can be unplugged and gets another number when plugged in again."""
-        return bool(_PLUGGED.fullmatch(self.path.removeprefix("/dev/")))
+        name = self.path.removeprefix("/dev/")
+        # Every USB driver has a major number of its own, whatever its nodes are called.
+        return bool(_PLUGGED.fullmatch(name) or (self.vendor_id and not _ONBOARD.fullmatch(name)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,24 +129,21 @@ class SerialDevices:
     def scan(self) -> tuple[SerialDevice, ...]:
         """Return all devices sorted by path, at most 64."""
         by_id, by_path = self._links("by-id"), self._links("by-path")
-        found = [self._device(node, by_id, by_path) for node in self._nodes()]
+        found = [self._device(node, by_id, by_path) for node in self._nodes({*by_id, *by_path})]
         return tuple(sorted((device for device in found if device), key=lambda device: device.path))[:_LIMIT]
 
-    def _nodes(self) -> Iterator[os.DirEntry[str]]:
+    def _nodes(self, linked: Container[str]) -> Iterator[os.DirEntry[str]]:
         try:
             with os.scandir(self._roots.dev) as entries:
-                yield from (
-                    entry
-                    for entry in entries
-                    if _PLUGGED.fullmatch(entry.name) or (_ONBOARD.fullmatch(entry.name) and self._is_port(entry))
-                )
+                yield from (entry for entry in entries if self._is_serial(entry.name, linked))
         except OSError:
             return
 
-    def _is_port(self, entry: os.DirEntry[str]) -> bool:
-        """Return whether there is hardware: the kernel also creates nodes for absent ports (serial_core: type 0)."""
-        kind = self._read(self._roots.sys / "class/tty" / entry.name / "type")
-        return kind not in ("", "0")
+    def _is_serial(self, name: str, linked: Container[str]) -> bool:
+        if _ONBOARD.fullmatch(name):
+            # The kernel also creates nodes for absent ports (serial_core: type 0).
+            return self._read(self._roots.sys / "class/tty" / name / "type") not in ("", "0")
+        return name in linked or bool(_PLUGGED.fullmatch(name))
 
     def _links(self, folder: str) -> dict[str, str]:
         """Return udev's names by the name of the node they point to."""
@@ -236,11 +237,12 @@ def _changed_at(path: Path) -> int:
 
 
 def _target(entry: os.DirEntry[str]) -> str:
-    """Return the name of the node that a link leads to, "" for no link."""
+    """Return the name of the node in /dev that a link leads to, "" for no such link."""
     try:
-        return Path(entry.path).readlink().name
+        target = Path(entry.path).readlink()
     except OSError:
         return ""  # no link, or unplugged in between
+    return target.name if target.parent in _DEV else ""
 
 
 def find(devices: Iterable[SerialDevice], interface: str) -> SerialDevice | None:

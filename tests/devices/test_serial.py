@@ -57,6 +57,31 @@ def test_files_that_are_no_devices_are_not_listed(host: Host) -> None:
     assert SerialDevices(host.roots).scan() == ()
 
 
+@pytest.mark.parametrize(("node", "number"), [("ttyCH343USB0", (170, 0)), ("ttyMXUSB0", (243, 1)), ("ttyr00", (30, 0))])
+@pytest.mark.parametrize("link", ["by-id/usb-vendor", "by-path/pci-0000:00:14.0-usb-0:1:1.0"])
+def test_a_vendors_node_is_found_by_its_link(host: Host, node: str, number: tuple[int, int], link: str) -> None:
+    host.plug(node, os.makedev(*number))
+    assert SerialDevices(host.roots).scan() == ()
+    (host.roots.dev / "serial" / link).symlink_to(f"../../{node}")
+    (found,) = SerialDevices(host.roots).scan()
+    assert (found.path, found.number) == (f"/dev/{node}", os.makedev(*number))
+    assert serial.find([found], link.partition("/")[2]) == serial.find([found], f"/dev/serial/{link}") == found
+
+
+def test_a_link_to_no_device_in_dev_adds_none(host: Host) -> None:
+    (host.roots.dev / "file").touch()
+    os.mknod(host.roots.dev / "node", 0o20600, os.makedev(170, 0))
+    for number, target in enumerate(("../../file", "../../absent", "../../../dev/node", "../../folder/node", "node")):
+        (host.roots.dev / f"serial/by-id/usb-{number}").symlink_to(target)
+    assert SerialDevices(host.roots).scan() == ()
+
+
+def test_a_linked_port_on_the_board_needs_hardware(host: Host) -> None:
+    host.board_port("ttyS1", "0")
+    (host.roots.dev / "serial/by-path/pci-0000:00:16.3").symlink_to("../../ttyS1")
+    assert SerialDevices(host.roots).scan() == ()
+
+
 def test_a_host_without_these_folders_has_no_devices(tmp_path: Path) -> None:
     assert SerialDevices(Roots(tmp_path / "dev", tmp_path / "sys")).scan() == ()
 
