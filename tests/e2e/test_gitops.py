@@ -43,6 +43,8 @@ async def test_a_mark_of_a_tool_takes_a_runtime_over_from_the_cloud(edge: EdgeHo
     whole["spec"] = {"deviceId": "plc-1", "env": [{"name": "LINE", "value": "3"}]}
     await edge.kubectl("apply", "--server-side", "--validate=false", "-f", "-", stdin=json.dumps(whole))
     assert "managed by kubectl" in await refusal(edge)
+    await edge.kubectl("patch", "runtime", "plc-1", "--type=merge", "-p", '{"metadata":{"managedFields":[{}]}}')
+    assert await refusal(edge) == ""
 
 
 @pytest.fixture
