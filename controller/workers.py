@@ -42,14 +42,19 @@ class Workers:
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Run the function in a thread of the pool; cancelled when the pool is closed.
 
-        A cancelled function that has not started never starts; a running one runs to its end.
+        A cancelled function that has not started never starts; a running one runs to its end. Raises RuntimeError if
+        the pool has no thread and none can be started.
         """
         future: Future[T] = Future()
         if self._closed:
             future.cancel()
         else:
             self._jobs.put((future, function))
-            self._grow()
+            try:
+                self._grow()
+            except RuntimeError:
+                future.cancel()  # else a later thread would run it
+                raise
         # Cancelling the result also cancels the job, if no thread has taken it yet.
         return asyncio.wrap_future(future)
 
@@ -68,7 +73,12 @@ class Workers:
             self._free -= 1
             if self._free < 0 and len(self._threads) < self._size:
                 thread = threading.Thread(target=self._work, name=f"{self._name}-{next(self._numbers)}", daemon=True)
-                thread.start()  # first, as it may fail
+                try:
+                    thread.start()
+                except RuntimeError:  # the host has no more; if the pool has any, the job waits for it
+                    if not self._threads:
+                        raise
+                    return
                 self._threads.add(thread)
                 self._free += 1
 

@@ -120,3 +120,34 @@ async def test_a_job_that_meets_the_end_of_a_thread_is_run() -> None:
     for _ in range(2000):
         await workers.run(lambda: None)
     workers.close()
+
+
+async def test_where_no_thread_can_be_started_a_job_waits_for_one_of_the_pool(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = Workers(2, "lonely worker")
+    first = workers.run(gate)
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+
+    second = workers.run(lambda: "waited")
+    gate.opened.set()
+
+    assert (await first, await second) == ("passed", "waited")
+    workers.close()
+
+
+async def test_a_job_for_which_no_thread_could_be_started_never_runs(
+    workers: Workers, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse_to_start)
+        with pytest.raises(RuntimeError):
+            workers.run(gate)
+
+    assert await workers.run(lambda: 7) == 7
+    assert not gate.started.is_set()
+
+
+def refuse_to_start(_: threading.Thread) -> None:
+    """Fail as a host with no more threads."""
+    raise RuntimeError("can't start new thread")
