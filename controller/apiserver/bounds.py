@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from controller.apiserver.texts import LARGE, Stored
+
 VALUES = 50_000  # per body; the largest CRDs in use have about ten thousand
 DEPTH = 128  # nested objects and lists; CPython allows 1000 nested calls, and a walk makes up to three per level
 CHARACTERS = 3 << 20  # in keys and strings; same as the limit on the bytes of a request
 # Processing more than this takes milliseconds, which would block the event loop.
 LARGE_VALUES, LARGE_CHARACTERS = 1000, 256 << 10
-LARGE_TEXT = 16 << 10  # characters of JSON: about a thousand values
+LARGE_KEPT = LARGE >> 2  # characters and bytes of texts, of which most are compressed
 
 
 class ExceededError(ValueError):
@@ -65,9 +67,9 @@ def measured(value: Any) -> tuple[int, int]:
     return values, characters
 
 
-def is_large(item: Any, text: str) -> bool:
-    """Whether processing an object would block the event loop for too long; ``text`` is its JSON, "" if unknown."""
-    return len(text) > LARGE_TEXT if text else are_large([item])
+def is_large(item: Any) -> bool:
+    """Whether processing an object would block the event loop for too long."""
+    return len(item.text) > LARGE if isinstance(item, Stored) else are_large([item])
 
 
 def are_large(values: Collection[Any]) -> bool:

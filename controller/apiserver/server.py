@@ -45,7 +45,7 @@ from controller.apiserver.storage import copies, database, erasure, recovery, re
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.database import DEFAULTS, DatabaseOptions
 from controller.apiserver.storage.store import Store
-from controller.apiserver.verbs.writing import Advice
+from controller.apiserver.verbs.reading import Advice
 from controller.disk import Disk
 from controller.listening import host_from_here, https_url
 

@@ -23,6 +23,7 @@ async def start(
     """Serve until ``stack`` is closed; return the controller's own access. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
     from controller.apiserver.storage.database import DatabaseOptions  # noqa: PLC0415 - as above
+    from controller.apiserver.verbs.reading import Advice  # noqa: PLC0415 - as above
 
     server = ApiServer(
         state.directory,
@@ -40,7 +41,7 @@ async def start(
             witness=state.directory / KUBECONFIG,
         ),
     )
-    server.advise(kinds.RUNTIMES.qualified, claims.warnings)
+    server.advise(kinds.RUNTIMES.qualified, Advice("spec.deviceId", claims.warnings))
     await server.start()
     stack.push_async_callback(server.stop)
     await asyncio.to_thread(server.write_kubeconfig, state.directory / KUBECONFIG)

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.apiserver import bounds
+from controller.apiserver import bounds, texts
 from controller.apiserver.kinds.core import CONFIG_MAPS
 from controller.apiserver.objects import admission, request_options
 from controller.apiserver.objects.representation import Form
@@ -50,10 +50,10 @@ class Gate:
     def before(self, work: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap the work so that it waits for the other request."""
 
-        def held(*given: Any) -> Any:
+        def held(*given: Any, **named: Any) -> Any:
             self._loop.call_soon_threadsafe(self._begun.set)
             assert self._answered.wait(10), "no other request was served meanwhile"
-            return work(*given)
+            return work(*given, **named)
 
         return held
 
@@ -97,8 +97,8 @@ async def test_other_requests_are_served_while_a_large_object_is_converted(
     admin: aiohttp.ClientSession, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
-    for module in (presentation, watches):
-        monkeypatch.setattr(module, "shown", gate.before(presentation.shown))
+    for module, name in ((presentation, "shown"), (presentation, "listed"), (watches, "listed")):
+        monkeypatch.setattr(module, name, gate.before(getattr(presentation, name)))
     assert await gate.request_during(admin, "GET", f"{PATH}{path}") == 200
 
 
@@ -155,11 +155,11 @@ def test_large_objects_have_many_values_or_characters(values: list[Any], large: 
     assert bounds.are_large(values) is large
 
 
-@pytest.mark.parametrize(("text", "large"), [("x" * bounds.LARGE_TEXT, False), ("x" * (bounds.LARGE_TEXT + 1), True)])
+@pytest.mark.parametrize(("text", "large"), [("x" * texts.LARGE, False), ("x" * (texts.LARGE + 1), True)])
 def test_an_object_with_a_known_text_is_judged_by_its_length(text: str, large: bool) -> None:
-    assert bounds.is_large({}, text) is large
+    assert bounds.is_large(texts.Stored({}, text)) is large
 
 
 @pytest.mark.parametrize(("item", "large"), [(SMALL, False), (LARGE, True)])
 def test_an_object_without_a_known_text_is_judged_by_its_values(item: Any, large: bool) -> None:
-    assert bounds.is_large(item, "") is large
+    assert bounds.is_large(item) is large

@@ -28,11 +28,12 @@ from controller.apiserver.objects import deletions, request_options
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import UNCHANGED, Store
+from controller.apiserver.texts import Selection
 from controller.apiserver.verbs import presentation, writing
 from controller.apiserver.verbs.presentation import View
-from controller.apiserver.verbs.reading import Reading, predicate
+from controller.apiserver.verbs.reading import Advice, Reading, predicate
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import Advice, ResourceRef, Verbs, Written
+from controller.apiserver.verbs.writing import ResourceRef, Verbs, Written
 
 Object = dict[str, Any]
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -68,8 +69,8 @@ class Requests:
         copy: Callable[[], Generator[bytes]],
     ) -> None:
         """``views``: subresources with bodies of their own, by name. ``copy`` returns the pieces of a backup."""
-        self._verbs = Verbs(store, advice)
         self._reading = Reading(store)
+        self._verbs = Verbs(store, {key: partial(self._reading.advised, one) for key, one in advice.items()})
         self._views = {name: view(self._verbs) for name, view in views.items()}
         self._transactions = Transactions(self._verbs, self._reading, policy, self._writable, self._resource_ref)
         self._documents = Documents(registry, health.paths())
@@ -157,8 +158,8 @@ class Requests:
             case "GET":
                 # Until the response is built: concurrent lists of one user would starve the others.
                 async with request[TURN]:
-                    items, metadata = await self._reading.select(ref, request_options.of_list(request.query))
-                    return await _listed(request, ref.resource, items, metadata, form)
+                    found, metadata = await self._reading.select(ref, request_options.of_list(request.query))
+                    return await _listed(request, ref.resource, found, metadata, form)
             case "POST" if ref.resource.namespaced == bool(ref.namespace):
                 body, options = await _given(request, options)
                 made = await self._verbs.create(ref, body, options)
@@ -215,13 +216,13 @@ class Requests:
         self, request: Incoming, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
         asked = deletions.read(await request_bodies.body(request), request.query)
-        items, metadata = await self._reading.select(ref, request_options.of_list(request.query))
-        for item in items:
-            one = ResourceRef(ref.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        found, metadata = await self._reading.select(ref, request_options.of_list(request.query))
+        for place in [kept.place for kept in found.kept]:
+            one = ResourceRef(ref.resource, *place)
             # Another client or the garbage collector may have deleted it since the list was read.
             with contextlib.suppress(failures.NotFound):
                 await self._verbs.delete(one, asked, replace(options, dry=asked.dry))
-        return await _listed(request, ref.resource, items, metadata, form)
+        return await _listed(request, ref.resource, found, metadata, form)
 
     async def _watch(self, request: Incoming, ref: ResourceRef) -> web.StreamResponse:
         options = request_options.of_watch(request.query)
@@ -244,21 +245,21 @@ class Requests:
 
 
 async def _listed(
-    request: Incoming, resource: Resource, items: list[Object], metadata: Object, form: Form
+    request: Incoming, resource: Resource, found: Selection, metadata: Object, form: Form
 ) -> web.Response:
     """Respond with a list of stored objects. Raises failures.Failure (406)."""
 
     def made() -> str:
-        shown = form.of_list(resource, [presentation.shown(resource, item) for item in items], metadata)
-        return responses.encoded_list(shown)
+        shown = partial(presentation.listed, resource, parse=bool(form.kind))
+        return responses.encoded_list(form.of_list(resource, [*map(shown, found.kept)], metadata))
 
-    return await responses.made(request, made, large=bounds.are_large(items))
+    return await responses.made(request, made, large=found.size > bounds.LARGE_KEPT)
 
 
 async def _done(request: Incoming, resource: Resource, done: Written, view: View) -> web.Response:
     """Respond to a write."""
-    status, large = 201 if done.created else 200, bounds.is_large(done.object, done.text)
-    made = partial(presentation.text, resource, done.object, done.text, view)
+    status, large = 201 if done.created else 200, bounds.is_large(done.object)
+    made = partial(presentation.text, resource, done.object, view)
     return await responses.made(request, made, status, done.warnings, large=large)
 
 

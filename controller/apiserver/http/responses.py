@@ -136,7 +136,7 @@ def encoded_list(item: Object) -> str:
 
 
 def _encoded_part(part: Any) -> str:
-    return f"[{','.join(map(texts.encoded, part))}]" if isinstance(part, list) else texts.encoded(part)
+    return f"[{','.join(map(texts.of, part))}]" if isinstance(part, list) else texts.encoded(part)
 
 
 def _bounded(warnings: Iterable[str]) -> Iterator[str]:

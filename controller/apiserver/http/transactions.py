@@ -65,7 +65,7 @@ class Transactions:
             noted = attrs._replace(name=step.ref.name)
             audit.note(request, user, noted, 201 if attrs.verb == "create" else 200, time.monotonic() - began)
         pairs = [(step.ref.resource, made) for (_, step), made in zip(steps, done, strict=True)]
-        objects = [presentation.text(resource, made.object, made.text) for resource, made in pairs]
+        objects = [presentation.text(resource, made.object) for resource, made in pairs]
         return responses.of_text(f'{{"objects":[{",".join(objects)}]}}')
 
     def _checks(self, user: Identity, unless: Any) -> list[Step]:

@@ -120,6 +120,11 @@ class Resource:
     check: Callable[[Object], list[Cause]] = _no_faults  # faults beyond the schema
     check_change: Callable[[Object, Object], list[Cause]] = _no_change_faults  # faults of a change
 
+    @property
+    def shows_what_is_stored(self) -> bool:
+        """Whether nothing is converted for answers."""
+        return self.present is _unchanged
+
     @cached_property
     def structural_schema(self) -> Object | None:
         """The schema of its objects, including core kinds; None when there is none."""
@@ -236,7 +241,7 @@ class Registry:
         self._core = {(r.group, r.version, r.plural): r for r in core}
         self._custom: dict[tuple[str, str, str], Resource] = {}
 
-    def define(self, definitions: list[Object]) -> None:
+    def define(self, definitions: Iterable[Object]) -> None:
         """Replace the custom resources by those of these definitions."""
         resources = [resource for definition in definitions for resource in of_definition(definition)]
         # A new table instead of a changed one: other threads may be walking over the old one.

@@ -53,7 +53,7 @@ class Form:
             raise failures.not_acceptable(f"you requested {self.kind}, but the requested object is not a list")
         return self._partial(item) if self.kind else item
 
-    def of_list(self, resource: Resource, items: list[Object], metadata: Object) -> Object:
+    def of_list(self, resource: Resource, items: list[Any], metadata: Object) -> Object:
         """Represent a list. Raises failures.Failure (406)."""
         if self.kind == TABLE:
             return self._table(resource, items, metadata)

@@ -12,6 +12,7 @@ from controller.apiserver import texts
 from controller.apiserver.equality import identical
 from controller.apiserver.storage.reserve import Urgency
 from controller.apiserver.storage.rows import Key, Row, Rows
+from controller.apiserver.texts import Stored
 
 Object = dict[str, Any]
 
@@ -26,7 +27,6 @@ class Change(NamedTuple):
     type: str  # ADDED, MODIFIED or DELETED; UNCHANGED if there was nothing to write
     object: Object
     before: Object | None
-    text: str = ""  # the object as JSON, if it was written
 
 
 class Outcome:
@@ -95,7 +95,7 @@ class Group:
     def add(self, change: Change, urgency: Urgency) -> None:
         """Add a change. Raises errors.DiskFullError if the disk is too full for it."""
         deleted, previous = change.type == "DELETED", _revision(change.before)
-        row = Row(change.revision, change.key, deleted, change.text, previous=previous)
+        row = Row(change.revision, change.key, deleted, texts.of(change.object), previous=previous)
         self._rows.admit([*self._inserts, row], urgency)
         self._inserts.append(row)
         self.changes.append(change)
@@ -129,7 +129,7 @@ class Transaction:
         if done.type != UNCHANGED and not dry:
             revision = self._group.next_revision
             item = _at(revision, done.object)
-            done = done._replace(revision=revision, object=item, text=texts.encoded(item))
+            done = done._replace(revision=revision, object=Stored(item, texts.encoded(item)))
             self._group.add(done, urgency)
         return done
 

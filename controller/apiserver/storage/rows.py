@@ -32,6 +32,11 @@ class Key(NamedTuple):
     namespace: str
     name: str
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it is among the objects of the resource."""
+        return self.namespace, self.name
+
 
 class Row(NamedTuple):
     """One revision; ``previous`` is the one that it replaced, and ``before`` that one's JSON, if requested."""

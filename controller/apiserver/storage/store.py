@@ -8,25 +8,27 @@ computes a new object: it may take a second. Knows no kinds.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from controller import errors
+from controller.apiserver import texts
 from controller.apiserver.storage import reserve, sqlite_errors
 from controller.apiserver.storage.groups import UNCHANGED, Change, Committed, Group, Object, Transaction
 from controller.apiserver.storage.rows import Key, Row, Rows
+from controller.apiserver.texts import Kept, Place, Selection
 from controller.disk import Disk
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+E = TypeVar("E")
 Work = Callable[[Transaction], T]
 
 HISTORY = 2000  # revisions that a watch or a continued list can go back
@@ -44,19 +46,27 @@ class _Queued(NamedTuple):
     done: asyncio.Future[list[Any]]
 
 
-class Subscription:
-    """A watcher's queue of changes; ``lost`` is set once it lags too far behind."""
+class Subscription(Generic[T]):
+    """A watcher's queue of what ``of_change`` makes of changes, None of those that do not concern it.
 
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[Change] = asyncio.Queue(SUBSCRIBER_LIMIT)
+    ``lost`` is set once it lags too far behind.
+    """
+
+    def __init__(self, of_change: Callable[[Change], T | None]) -> None:
+        self.queue: asyncio.Queue[T] = asyncio.Queue(SUBSCRIBER_LIMIT)
         self.lost = False
+        self._of_change = of_change
 
     def offer(self, change: Change) -> None:
         """Enqueue a change without waiting: a watcher that is too slow is dropped and must list again."""
         try:
-            self.queue.put_nowait(change)
+            if (event := self._of_change(change)) is not None:
+                self.queue.put_nowait(event)
         except asyncio.QueueFull:
             self.lost = True
+        except Exception:
+            self.lost = True  # it must not miss a change without noticing
+            raise
 
 
 class Store:
@@ -69,7 +79,7 @@ class Store:
         # One thread: an sqlite3 connection belongs to the thread that created
         # it, and one writer makes revisions sequential.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._objects: dict[str, dict[tuple[str, str], Object]] = {}
+        self._objects: dict[str, dict[Place, Kept]] = {}
         self._listeners: list[Callable[[Change], None]] = []
         self._queue: deque[_Queued] = deque()
         self._committer: asyncio.Task[None] | None = None
@@ -86,25 +96,20 @@ class Store:
             raise errors.SettingError(
                 f"cannot open the database {self._path} ({error}): {sqlite_errors.remedy(error)}; nothing was changed"
             ) from error
-        for key, item in found:
-            self._objects.setdefault(key.resource, {})[key.namespace, key.name] = item
+        for key, kept in found:
+            self._objects.setdefault(key.resource, {})[key.place] = kept
         self.revision = self._rows.last
 
-    def _load(self) -> list[tuple[Key, Object]]:
-        shared: dict[str, Object] = {}
-        found = [(row.key, self._read(row)) for row in self._rows.as_of(self._rows.last)]
-        for _, item in found:
-            _share_fields(item, shared)
-        return found
+    def _load(self) -> list[tuple[Key, Kept]]:
+        return [(row.key, self._kept(row)) for row in self._rows.as_of(self._rows.last)]
 
-    def _read(self, row: Row) -> Object:
+    def _kept(self, row: Row) -> Kept:
         try:
-            item: Object = json.loads(row.text)
+            return texts.kept(row.key.place, row.revision, texts.parsed(row.text))
         except ValueError as error:
             raise errors.SettingError(
                 f"cannot read the object {'/'.join(row.key)} of the database {self._path}: {sqlite_errors.RESTORE}"
             ) from error
-        return item
 
     async def close(self) -> None:
         """Finish pending writes and close the file."""
@@ -115,22 +120,31 @@ class Store:
 
     def get(self, key: Key) -> Object | None:
         """The current object; the caller must not change it."""
-        return self._objects.get(key.resource, {}).get((key.namespace, key.name))
+        kept = self._objects.get(key.resource, {}).get(key.place)
+        return kept.parsed() if kept else None
 
-    def select(self, resource: str, namespace: str) -> list[Object]:
-        """The current objects ordered by namespace and name; "" means all namespaces."""
+    def select(self, resource: str, namespace: str) -> Selection:
+        """The current objects of a namespace; "" means all namespaces."""
+        places = sorted(self._objects.get(resource, {}))
+        return self.pick(resource, (place for place in places if not namespace or place[0] == namespace))
+
+    def pick(self, resource: str, places: Iterable[Place]) -> Selection:
+        """The current objects at these places, which are in order, as far as there are any."""
         found = self._objects.get(resource, {})
-        return [found[place] for place in sorted(found) if not namespace or place[0] == namespace]
+        return Selection([found[place] for place in places if place in found])
 
-    async def select_at(self, revision: int, resource: str, namespace: str) -> list[Object] | None:
+    async def select_at(self, revision: int, resource: str, namespace: str) -> Selection | None:
         """The objects at a revision; None if it is compacted or does not exist yet."""
         if not self._knows(revision):
             return None
-        items = await self._call(
-            lambda: [json.loads(row.text) for row in self._rows.as_of(revision, resource, namespace)]
+        found = await self._call(
+            lambda: [
+                texts.read(row.key.place, row.revision, row.text)
+                for row in self._rows.as_of(revision, resource, namespace)
+            ]
         )
         # Asked again: compaction may have removed rows while the read waited for its turn.
-        return items if self._knows(revision) else None
+        return Selection(found) if self._knows(revision) else None
 
     async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
         """The next batch of changes of a resource after ``since``, up to ``until``; None if they are compacted.
@@ -165,13 +179,13 @@ class Store:
         # Shielded: a client that disconnects must not leave a row on disk that memory and watchers lack.
         return await asyncio.shield(queued.done)
 
-    def subscribe(self) -> Subscription:
-        """Return a subscription that receives every change from now on."""
-        subscription = Subscription()
+    def subscribe(self, of_change: Callable[[Change], E | None]) -> Subscription[E]:
+        """Return a subscription that receives what ``of_change`` makes of every change from now on."""
+        subscription = Subscription(of_change)
         self.attach(subscription.offer)
         return subscription
 
-    def unsubscribe(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: Subscription[Any]) -> None:
         """End a subscription."""
         self._listeners.remove(subscription.offer)
 
@@ -235,11 +249,11 @@ class Store:
     def _publish(self, done: Change) -> None:
         # The index before the listeners: what they read from the store must contain the change.
         self.revision, self.last_write_ok = done.revision, True
-        objects, place = self._objects.setdefault(done.key.resource, {}), (done.key.namespace, done.key.name)
+        objects, place = self._objects.setdefault(done.key.resource, {}), done.key.place
         if done.type == "DELETED":
             del objects[place]
         else:
-            objects[place] = done.object
+            objects[place] = texts.kept(place, done.revision, done.object)
         for listener in self._listeners:
             try:
                 listener(done)
@@ -268,15 +282,8 @@ class Store:
             ) from error
 
 
-def _share_fields(item: Object, shared: dict[str, Object]) -> None:
-    """Let managed fields that are equal be one dictionary: most objects of a kind have the same (see fieldsets)."""
-    for entry in item.get("metadata", {}).get("managedFields", ()):
-        if fields := entry.get("fieldsV1"):
-            entry["fieldsV1"] = shared.setdefault(json.dumps(fields), fields)
-
-
 def _change(row: Row) -> Change:
     # A watch with a selector needs it: the object may have begun or ceased to match.
-    before = json.loads(row.before) if row.before else None
+    before = texts.parsed(row.before) if row.before else None
     kind = "DELETED" if row.deleted else "MODIFIED" if before else "ADDED"
-    return Change(row.revision, row.key, kind, json.loads(row.text), before, row.text)
+    return Change(row.revision, row.key, kind, texts.parsed(row.text), before)

@@ -11,7 +11,8 @@ from typing import Any
 
 from controller.apiserver.kinds.resources import Resource, Selectable
 from controller.apiserver.objects import tables
-from controller.apiserver.storage.store import Change, Key, Store
+from controller.apiserver.storage.store import Change, Store
+from controller.apiserver.texts import Place, Selection
 
 Object = dict[str, Any]
 
@@ -23,8 +24,8 @@ class FieldIndexes:
         self._store = store
         self._indexes: dict[tuple[str, str], _Index] = {}
 
-    def select(self, resource: Resource, namespace: str, equal: dict[str, str]) -> list[Object]:
-        """The current objects that may match, ordered by namespace and name: all, or those with an indexed value.
+    def select(self, resource: Resource, namespace: str, equal: dict[str, str]) -> Selection:
+        """The current objects that may match: all, or those with an indexed value.
 
         ``equal`` are values by field that a selector requires; "" as ``namespace`` means all namespaces.
         """
@@ -32,6 +33,12 @@ class FieldIndexes:
             if field.name in equal:
                 return self._index(resource, field).find(namespace, equal[field.name])
         return self._store.select(resource.key, namespace)
+
+    def like(self, resource: Resource, item: Object, field: str) -> Selection:
+        """The current objects of all namespaces that may have the same value in the field as the item."""
+        return self.select(
+            resource, "", {one.name: reader(one)(item) for one in resource.selectable if one.name == field}
+        )
 
     def _index(self, resource: Resource, field: Selectable) -> _Index:
         place = resource.key, field.name
@@ -53,14 +60,13 @@ class _Index:
         self._store = store
         self._resource = resource
         self._read = reader(field)
-        self._places: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._places: defaultdict[str, set[Place]] = defaultdict(set)
         for item in store.select(resource, ""):
             self._places[self._read(item)].add((item["metadata"].get("namespace", ""), item["metadata"]["name"]))
 
-    def find(self, namespace: str, value: str) -> list[Object]:
+    def find(self, namespace: str, value: str) -> Selection:
         places = sorted(self._places.get(value, ()))
-        keys = (Key(self._resource, *place) for place in places if not namespace or place[0] == namespace)
-        return [item for key in keys if (item := self._store.get(key))]
+        return self._store.pick(self._resource, (place for place in places if not namespace or place[0] == namespace))
 
     def follow(self, change: Change) -> None:
         if change.key.resource != self._resource:
@@ -71,7 +77,7 @@ class _Index:
         if change.type != "DELETED":
             self._places[self._read(change.object)].add(place)
 
-    def _discard(self, value: str, place: tuple[str, str]) -> None:
+    def _discard(self, value: str, place: Place) -> None:
         self._places[value].discard(place)
         if not self._places[value]:
             del self._places[value]

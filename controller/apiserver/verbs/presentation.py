@@ -8,6 +8,7 @@ from typing import Any
 from controller.apiserver import texts
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import admission
+from controller.apiserver.texts import Json, Kept
 
 Object = dict[str, Any]
 View = Callable[[Resource, Object], Object]
@@ -24,6 +25,15 @@ def shown(resource: Resource, item: Object) -> Object:
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
 
 
-def text(resource: Resource, stored: Object, stored_text: str, view: View = lambda _, item: item) -> str:
-    """The JSON of a stored object in the view; ``stored_text`` is its own, if known. Raises failures.Failure (406)."""
-    return texts.of_shown(view(resource, shown(resource, stored)), stored, stored_text)
+def listed(resource: Resource, one: Kept, *, parse: bool) -> Object | Json:
+    """A stored object as ``shown``, or its JSON if that needs no parsing and ``parse`` is False."""
+    text, as_written = one.text, resource.shows_what_is_stored and one.revision >= resource.defined_at
+    # Otherwise, or with its fields in another order, parsing it tells.
+    if not parse and as_written and text.startswith(f'{{"apiVersion":"{resource.api_version}",'):
+        return Json(text)
+    return shown(resource, one.parsed())
+
+
+def text(resource: Resource, stored: Object, view: View = lambda _, item: item) -> str:
+    """The JSON of a stored object in the view. Raises failures.Failure (406)."""
+    return texts.of(view(resource, shown(resource, stored)))

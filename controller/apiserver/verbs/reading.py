@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import selectors
 from controller.apiserver.objects.request_options import NOW, Continue, ListOptions
 from controller.apiserver.storage.store import Store, Transaction
+from controller.apiserver.texts import Kept, Selection
 from controller.apiserver.verbs.field_index import FieldIndexes, reader
 from controller.apiserver.verbs.writing import ResourceRef
 
 Object = dict[str, Any]
+PARSED_IN_A_ROW = 25  # which takes a millisecond
+
+
+class Advice(NamedTuple):
+    """``warnings`` are those for the writer of an object, from it and those with the same value in ``field``."""
+
+    field: str
+    warnings: Callable[[Object, Iterable[Object]], list[str]]
 
 
 class Reading:
@@ -32,6 +42,10 @@ class Reading:
             raise failures.not_found(ref.resource, ref.name)
         return found
 
+    def advised(self, advice: Advice, resource: Resource, item: Object) -> list[str]:
+        """The warnings for the writer of an object."""
+        return advice.warnings(item, self._indexes.like(resource, item, advice.field))
+
     def absence(self, ref: ResourceRef, field: str) -> Callable[[Transaction], None]:
         """A step of a transaction that raises failures.Failure (409) if an object matches the field selector."""
         matches = predicate(ref.resource, "", field)
@@ -46,24 +60,26 @@ class Reading:
 
         return check
 
-    async def select(self, ref: ResourceRef, options: ListOptions) -> tuple[list[Object], Object]:
+    async def select(self, ref: ResourceRef, options: ListOptions) -> tuple[Selection, Object]:
         """Return the selected objects and the metadata of their list."""
         resource = ref.resource
         matches = predicate(resource, options.label, options.field)
         self._check_reached(max(options.at, options.least))
         # Fixed before anything is awaited: the items must be those of the revision in the metadata.
         revision = self._revision(options)
-        items = [item for item in await self._as_of(ref, revision, options) if matches(item)]
-        metadata: Object = {"resourceVersion": str(revision)}
+        found = await self._as_of(ref, revision, options)
         if options.start:
-            items = [item for item in items if _position_of(item) > (options.start.namespace, options.start.name)]
-        if options.limit and len(items) > options.limit:
+            found = found.after((options.start.namespace, options.start.name))
+        if options.label or options.field:
+            found = await _matching(found, matches, options.limit)
+        metadata: Object = {"resourceVersion": str(revision)}
+        if options.limit and len(found) > options.limit:
             # As in Kubernetes, a list with selectors does not say how many items remain.
             if not options.label and not options.field:
-                metadata["remainingItemCount"] = len(items) - options.limit
-            items = items[: options.limit]
-            metadata["continue"] = Continue(revision, *_position_of(items[-1])).encode()
-        return items, metadata
+                metadata["remainingItemCount"] = len(found) - options.limit
+            found = Selection(found.kept[: options.limit])
+            metadata["continue"] = Continue(revision, *found.kept[-1].place).encode()
+        return found, metadata
 
     def _check_reached(self, revision: int) -> None:
         if revision > self._store.revision:
@@ -74,16 +90,29 @@ class Reading:
             return options.start.revision
         return options.at or self._store.revision
 
-    async def _as_of(self, ref: ResourceRef, revision: int, options: ListOptions) -> list[Object]:
+    async def _as_of(self, ref: ResourceRef, revision: int, options: ListOptions) -> Selection:
         if revision == self._store.revision:
             return self._indexes.select(ref.resource, ref.namespace, selectors.equalities(options.field))
-        items = await self._store.select_at(revision, ref.resource.key, ref.namespace)
+        found = await self._store.select_at(revision, ref.resource.key, ref.namespace)
         # As in Kubernetes, the client may go on at the current revision if it accepts an inconsistent list.
-        if items is None and options.start:
+        if found is None and options.start:
             raise failures.continue_expired(options.start._replace(revision=NOW).encode())
-        if items is None:
+        if found is None:
             raise failures.list_expired()
-        return items
+        return found
+
+
+async def _matching(found: Selection, matches: Callable[[Object], bool], limit: int) -> Selection:
+    """Those that match; with a limit, at most one more than that, which says that there are more."""
+    matching: list[Kept] = []
+    for count, one in enumerate(found.kept, start=1):
+        if matches(one.parsed()):
+            matching.append(one)
+        if limit and len(matching) > limit:
+            break
+        if count % PARSED_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+    return Selection(matching)
 
 
 def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], bool]:
@@ -98,7 +127,3 @@ def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], 
     except selectors.SelectorError as error:
         raise failures.bad_request(str(error)) from error
     return lambda item: by_label(item) and by_field(item)
-
-
-def _position_of(item: Object) -> tuple[str, str]:
-    return item["metadata"].get("namespace", ""), item["metadata"]["name"]

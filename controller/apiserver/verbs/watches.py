@@ -7,11 +7,12 @@ from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from controller.apiserver import bounds, failures, texts
+from controller.apiserver import failures, texts
 from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.request_options import WatchOptions
 from controller.apiserver.storage.store import Change, Store, Subscription
-from controller.apiserver.verbs.presentation import shown
+from controller.apiserver.texts import Json, Kept
+from controller.apiserver.verbs.presentation import listed
 from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
 
@@ -20,11 +21,10 @@ BOOKMARK_SECONDS = 30.0
 
 
 class Event(NamedTuple):
-    """A change of one object as a watcher sees it."""
+    """A change of one object as a watcher sees it: as text, since hundreds may wait for a slow client."""
 
     type: str
-    object: Object  # in its stored form
-    text: str = ""  # the object as JSON, if it is known
+    kept: Kept
 
 
 class Watch:
@@ -45,7 +45,7 @@ class Watch:
     async def events(self, options: WatchOptions) -> AsyncGenerator[bytes, None]:
         """Yield events until the timeout, or an error event if a revision is unavailable."""
         # Subscribe before reading the history, so that no change is missed in between.
-        subscription, until = self._store.subscribe(), self._store.revision
+        subscription, until = self._store.subscribe(self._event), self._store.revision
         try:
             async for event in self._past(options, until):
                 yield await self._line(event)
@@ -65,9 +65,9 @@ class Watch:
         if options.initial is False and not options.since:
             return
         if options.initial or not options.since:
-            for item in self._store.select(self._ref.resource.key, self._ref.namespace):
-                if self._matches(item):
-                    yield Event("ADDED", item)
+            for one in self._store.select(self._ref.resource.key, self._ref.namespace).kept:
+                if self._matches(one.parsed()):
+                    yield Event("ADDED", one)
             return
         since = options.since
         while changes := await self._next(since, until):
@@ -86,7 +86,7 @@ class Watch:
         return changes
 
     async def _live(
-        self, subscription: Subscription, revision: int, options: WatchOptions
+        self, subscription: Subscription[Event], revision: int, options: WatchOptions
     ) -> AsyncGenerator[bytes, None]:
         """Yield what changes after ``revision``, and bookmarks."""
         loop = asyncio.get_running_loop()
@@ -97,17 +97,16 @@ class Watch:
             if now >= bookmark_at:
                 bookmark_at = now + BOOKMARK_SECONDS
                 if options.bookmarks:
-                    yield self._bookmark(revision, {})
+                    # A bookmark must not overtake the changes that are still to be sent.
+                    yield self._bookmark(self._store.revision if subscription.queue.empty() else revision, {})
             try:
                 # Not wait_for: in Python 3.11 it ignores a cancellation that meets a change (CPython issue 81839).
                 async with asyncio.timeout_at(min(deadline, bookmark_at)):
-                    change = await subscription.queue.get()
+                    event = await subscription.queue.get()
             except TimeoutError:
                 continue
-            # Of the changes taken from the queue: a bookmark must not overtake those that are still to be sent.
-            revision = change.revision
-            if event := self._event(change):
-                yield await self._line(event)
+            revision = event.kept.revision
+            yield await self._line(event)
 
     def _event(self, change: Change) -> Event | None:
         """The change as this watcher sees it: selectors may turn MODIFIED into ADDED or DELETED."""
@@ -117,15 +116,15 @@ class Watch:
             return None
         before = change.before is not None and self._matches(change.before)
         after = change.type != "DELETED" and self._matches(change.object)
-        if after:
-            return Event("MODIFIED" if before else "ADDED", change.object, change.text)
-        return Event("DELETED", change.object, change.text) if before else None
+        if not (before or after):
+            return None
+        kept = texts.kept(change.key.place, change.revision, change.object)
+        return Event("DELETED" if not after else "MODIFIED" if before else "ADDED", kept)
 
     async def _line(self, event: Event) -> bytes:
         """Encode an event for the client. Yields to the event loop between two lines."""
         await asyncio.sleep(0)
-        large = bounds.is_large(event.object, event.text)
-        return await self._worker.handle(partial(self._encoded, event), large=large)
+        return await self._worker.handle(partial(self._encoded, event), large=event.kept.is_large)
 
     def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}
@@ -136,8 +135,8 @@ class Watch:
         return _line("BOOKMARK", texts.encoded(self._formed(item)))
 
     def _encoded(self, event: Event) -> bytes:
-        item = self._formed(shown(self._ref.resource, event.object))
-        return _line(event.type, texts.of_shown(item, event.object, event.text))
+        item = listed(self._ref.resource, event.kept, parse=bool(self._form.kind))
+        return _line(event.type, texts.of(item if isinstance(item, Json) else self._formed(item)))
 
     def _formed(self, item: Object) -> Object:
         """The object in the form of the stream, of which only the first one contains the columns of a Table."""

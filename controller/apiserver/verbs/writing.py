@@ -32,8 +32,8 @@ from controller.apiserver.verbs.presentation import shown
 
 Object = dict[str, Any]
 Work = Callable[[Transaction], "Written"]
-Advice = Callable[[Object, Sequence[Object]], list[str]]
-"""Computes warnings for the writer of an object from it and all current objects of its resource."""
+Advice = Callable[[Resource, Object], list[str]]
+"""Computes warnings for the writer of an object."""
 
 NAME_ATTEMPTS = 7  # further attempts if a generated name is taken
 
@@ -49,7 +49,6 @@ class Written(NamedTuple):
     object: Object  # in its stored form
     warnings: list[str]
     type: str  # as in store.Change
-    text: str = ""  # the object as JSON, if it was written
 
     @property
     def created(self) -> bool:
@@ -167,7 +166,7 @@ class Verbs:
         advise = self._advice.get(ref.resource.key)
         if advise is None or options.subresource or "deletionTimestamp" in written["metadata"]:
             return []
-        return advise(written, self._store.select(ref.resource.key, ""))
+        return advise(ref.resource, written)
 
 
 def creation(ref: ResourceRef, body: Any, options: WriteOptions) -> Step:
@@ -244,10 +243,10 @@ def _commit(
     after = None if strategy.is_removable(made) else made
     done = write.commit(after, urgency.of(resource, options, before, after), dry=options.dry)
     # The client that removed the last finalizer gets its result; watchers get the last stored version.
-    written, text = (made, "") if done.type == "DELETED" else (done.object, done.text)
+    written = made if done.type == "DELETED" else done.object
     if options.subresource != "status":
         warnings = [*warnings, *metadata.warnings(resource, made["metadata"], before["metadata"] if before else None)]
-    return Written(written, [*warnings], done.type, text)
+    return Written(written, [*warnings], done.type)
 
 
 def _merged(ref: ResourceRef, live: Object, config: Object, options: WriteOptions) -> tuple[Object, Managers]:

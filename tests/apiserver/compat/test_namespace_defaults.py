@@ -42,7 +42,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 async def until(store: Store, ref: ResourceRef, *, exists: bool, **content: object) -> None:
     """Wait until an object is gone, or exists with this content."""
-    changes = store.subscribe()
+    changes = store.subscribe(lambda change: change)
     async with asyncio.timeout(30):
         while ((found := store.get(ref.key)) is not None) != exists or any(
             (found or {}).get(name) != value for name, value in content.items()

@@ -39,7 +39,7 @@ async def test_a_restart_finishes_what_a_crash_interrupted(tmp_path: Path) -> No
 
     store = Store(tmp_path / "objects.db")
     await store.open()
-    changes = store.subscribe()
+    changes = store.subscribe(lambda change: change)
     collecting = asyncio.create_task(GarbageCollector(store, Registry(CORE)).controller.run())
     async with asyncio.timeout(30):
         while len(left := store.select(CONFIG_MAPS.key, "edge")) > 1:

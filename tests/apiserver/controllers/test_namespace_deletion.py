@@ -37,7 +37,7 @@ def gadgets(served: list[str], scope: str) -> dict[str, Any]:
 async def delete(store: Store, registry: Registry, ref: ResourceRef) -> None:
     """Delete a definition or a namespace, and wait until it is gone."""
     deletion = asyncio.create_task(NamespaceDeletion(store, registry).controller.run())
-    gone = store.subscribe()
+    gone = store.subscribe(lambda change: change)
     await Verbs(store).delete(ref, Deletion(), WriteOptions())
     async with asyncio.timeout(30):
         while store.get(ref.key) is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,21 @@ from controller.apiserver.kinds.core import CONFIG_MAPS
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.request_options import WriteOptions
 from controller.apiserver.storage.store import Store
+from controller.apiserver.verbs.reading import Advice, Reading
 from controller.apiserver.verbs.writing import MERGE_PATCH, ResourceRef, Verbs
 
 PLACE = ResourceRef(CONFIG_MAPS, "edge")
 HOLD = {"finalizers": ["example.com/hold"]}
 
 
-def others(item: dict[str, Any], everything: Sequence[dict[str, Any]]) -> list[str]:
+def others(item: dict[str, Any], everything: Iterable[dict[str, Any]]) -> list[str]:
     """A warning for every other object."""
     return [f"beside {one['metadata']['name']}" for one in everything if one is not item and one != item]
+
+
+def verbs(store: Store, resource: str = CONFIG_MAPS.key) -> Verbs:
+    """Writes that warn of every other object of a resource."""
+    return Verbs(store, {resource: partial(Reading(store).advised, Advice("metadata.uid", others))})
 
 
 @pytest.fixture
@@ -38,12 +45,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def test_writes_return_warnings_and_succeed(store: Store) -> None:
-    verbs = Verbs(store, {CONFIG_MAPS.key: others})
+    writer = verbs(store)
     second = PLACE._replace(name="second")
 
-    made = await verbs.create(PLACE, {"metadata": {"name": "second"}}, WriteOptions())
-    changed = await verbs.patch(second, {"data": {"a": "b"}}, MERGE_PATCH, WriteOptions())
-    tried = await verbs.patch(second, {"data": {"a": "c"}}, MERGE_PATCH, WriteOptions(dry=True))
+    made = await writer.create(PLACE, {"metadata": {"name": "second"}}, WriteOptions())
+    changed = await writer.patch(second, {"data": {"a": "b"}}, MERGE_PATCH, WriteOptions())
+    tried = await writer.patch(second, {"data": {"a": "c"}}, MERGE_PATCH, WriteOptions(dry=True))
 
     assert "beside first" in made.warnings
     assert "beside first" in changed.warnings
@@ -54,7 +61,7 @@ async def test_writes_return_warnings_and_succeed(store: Store) -> None:
 async def test_deletions_and_writes_of_other_resources_have_no_warnings(store: Store) -> None:
     first = PLACE._replace(name="first")
 
-    deleted = await Verbs(store, {CONFIG_MAPS.key: others}).delete(first, Deletion(), WriteOptions())
-    other = await Verbs(store, {"widgets.example.com": others}).patch(first, {"data": {}}, MERGE_PATCH, WriteOptions())
+    deleted = await verbs(store).delete(first, Deletion(), WriteOptions())
+    other = await verbs(store, "widgets.example.com").patch(first, {"data": {}}, MERGE_PATCH, WriteOptions())
 
     assert deleted.warnings == other.warnings == []
