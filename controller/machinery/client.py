@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 
@@ -39,6 +39,7 @@ _FIELD_MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
 __all__ = ["ApiClient", "Endpoint", "Listing", "Patch", "WatchEvent"]
 
+T = TypeVar("T")
 Patch = dict[str, Any] | list[dict[str, Any]]
 
 
@@ -79,21 +80,42 @@ class ApiClient:
     ) -> Listing:
         """Return all objects of a kind, read in pages to bound the size of responses, for a watch that continues it."""
         path, params = kind.path(namespace), _non_empty(labelSelector=label_selector, fieldSelector=field_selector)
+        objects, version = await self._read_list(path, params, lambda item: item)
+        return Listing([*objects], version)
+
+    async def extracts(
+        self, kind: Kind, extract: Callable[[dict[str, Any]], T], *, field_selector: str = ""
+    ) -> Sequence[T]:
+        """Return what ``extract`` makes of each object of a kind. At most one page of objects is in memory."""
+        return (await self._read_list(kind.path(), _non_empty(fieldSelector=field_selector), extract))[0]
+
+    async def _read_list(
+        self, path: str, params: dict[str, str], extract: Callable[[dict[str, Any]], T]
+    ) -> tuple[Sequence[T], str]:
         try:
-            pages = await self._pages(path, {**params, "limit": str(PAGE)})
+            return await self._read_pages(path, {**params, "limit": str(PAGE)}, extract)
         # As in client-go: after an expired token the list is read whole, because further pages could expire as well.
         except errors.ExpiredError:
-            pages = [await self._request("GET", path, params=params)]
-        # All pages show the state of the first one (API concepts: chunks), so a watch from its version misses nothing.
-        version = str(pages[0].get("metadata", {}).get("resourceVersion", ""))
-        return Listing([item for page in pages for item in page.get("items") or ()], version)
+            return await self._read_pages(path, params, extract)
 
-    async def _pages(self, path: str, params: dict[str, str]) -> Sequence[dict[str, Any]]:
-        """Return all pages (API concepts: retrieving large result sets in chunks)."""
-        pages = [await self._request("GET", path, params=params)]
-        while token := pages[-1].get("metadata", {}).get("continue"):
-            pages.append(await self._request("GET", path, params={**params, "continue": token}))
-        return pages
+    async def _read_pages(
+        self, path: str, params: dict[str, str], extract: Callable[[dict[str, Any]], T]
+    ) -> tuple[Sequence[T], str]:
+        """Return the extracts of all objects (API concepts: retrieving large result sets in chunks), and a version.
+
+        All pages show the state of the first one, so a watch from its version misses nothing.
+        """
+        found: list[T] = []
+        version = ""
+        while True:
+            page = await self._request("GET", path, params=params)
+            found += map(extract, page.get("items") or ())
+            metadata = page.get("metadata", {})
+            version = version or str(metadata.get("resourceVersion", ""))
+            if not metadata.get("continue"):
+                return found, version
+            params = {**params, "continue": metadata["continue"]}
+            del page  # before the next one arrives
 
     async def revision(self, kind: Kind) -> str:
         """The revision of the embedded API's store, which every write of any kind changes; "" with a cluster."""

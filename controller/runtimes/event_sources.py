@@ -6,11 +6,12 @@ A supervisor runs their loops. They only add keys; the pass over a key finds out
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from controller import boottime, errors
 from controller.api import kinds, reasons
@@ -31,6 +32,15 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 60.0
 TIMEOUT_SECONDS = 60.0  # of one resync, half of it for the checks
 CHECKS_AT_ONCE = 8
+
+
+class _Listed(NamedTuple):
+    """What a resync keeps of a listed Runtime: parsed, a thousand whole objects would take 15 MB."""
+
+    key: Key
+    identity: base.Identity
+    ours: bool
+    text: str  # the object as JSON without its managed fields; "" for one that is not ours
 
 
 class Keys(Protocol):
@@ -157,22 +167,21 @@ class Resync:
     async def resync(self) -> None:
         """Add the Runtimes that are not settled, then report orphaned containers. Raises errors.EdgeError."""
         found = await self._runtimes()
-        # The selector does not suffice: with ``claims`` it is empty.
-        ours = [body for body in found if not self._scope.elsewhere(body["spec"])]
-        await self._add_unsettled(ours, Counter(self._identity(body) for body in found))
+        ours = [one for one in found if one.ours]
+        await self._add_unsettled(ours, Counter(one.identity for one in found))
         containers = await self._backend.list_containers()
         self._add_replaced(ours, containers)
-        await self._report_orphans(containers, {self._identity(body) for body in found})
+        await self._report_orphans(containers, {one.identity for one in found})
 
-    async def _add_unsettled(self, ours: Iterable[dict[str, Any]], sharing: Counter[base.Identity]) -> None:
-        unchecked = {_key(body): body for body in ours}
-        bodies = iter(list(unchecked.values()))
+    async def _add_unsettled(self, ours: Iterable[_Listed], sharing: Counter[base.Identity]) -> None:
+        unchecked = {one.key: one for one in ours}
+        listed = iter(list(unchecked.values()))
 
         async def check() -> None:
-            for body in bodies:
-                if sharing[self._identity(body)] > 1 or not await self._is_settled(body):
-                    self._queue.add(_key(body))
-                del unchecked[_key(body)]
+            for one in listed:
+                if sharing[one.identity] > 1 or not await self._is_settled(json.loads(one.text)):
+                    self._queue.add(one.key)
+                del unchecked[one.key]
 
         try:
             async with asyncio.timeout(self._check_seconds), asyncio.TaskGroup() as group:
@@ -184,15 +193,23 @@ class Resync:
             for key in unchecked:
                 self._queue.add(key)
 
-    def _add_replaced(self, bodies: Iterable[dict[str, Any]], containers: Iterable[base.LabeledContainer]) -> None:
+    def _add_replaced(self, ours: Iterable[_Listed], containers: Iterable[base.LabeledContainer]) -> None:
         """Add the Runtimes with two containers: an interrupted replacement has left the old one."""
         counts = Counter(container.identity for container in containers)
-        for body in bodies:
-            if counts[self._identity(body)] > 1:
-                self._queue.add(_key(body))
+        for one in ours:
+            if counts[one.identity] > 1:
+                self._queue.add(one.key)
 
-    async def _runtimes(self) -> list[dict[str, Any]]:
-        return await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
+    async def _runtimes(self) -> Sequence[_Listed]:
+        return await self._api.extracts(kinds.RUNTIMES, self._listed, field_selector=self._scope.selector)
+
+    def _listed(self, body: dict[str, Any]) -> _Listed:
+        metadata, spec = body["metadata"], body["spec"]
+        identity = base.Identity(self._install_id, metadata["namespace"], spec["deviceId"])
+        # The selector does not suffice: with ``claims`` it is empty.
+        ours = not self._scope.elsewhere(spec)
+        text = json.dumps({**body, "metadata": {**metadata, "managedFields": None}}) if ours else ""
+        return _Listed(Key(metadata["namespace"], metadata["name"]), identity, ours, text)
 
     async def _report_orphans(
         self, containers: Iterable[base.LabeledContainer], identities: set[base.Identity]
@@ -200,7 +217,7 @@ class Resync:
         orphans = {container for container in containers if container.identity not in identities}
         if orphans - self._reported:
             # Once more: the Runtime of a container may have been created since the first list.
-            now = {self._identity(body) for body in await self._runtimes()}
+            now = {one.identity for one in await self._runtimes()}
             orphans = {orphan for orphan in orphans if orphan.identity not in now}
         # Once per container: a resync follows every minute.
         for orphan in orphans - self._reported:
@@ -213,13 +230,6 @@ class Resync:
         log.warning("%s", message)
         self._record("Warning", reasons.ORPHANED, message)
 
-    def _identity(self, body: dict[str, Any]) -> base.Identity:
-        return base.Identity(self._install_id, body["metadata"]["namespace"], body["spec"]["deviceId"])
-
 
 def _states(names: Iterable[str], state: Callable[[str], LinkState]) -> dict[str, LinkState]:
     return {name: state(name) for name in names}
-
-
-def _key(body: dict[str, Any]) -> Key:
-    return Key(body["metadata"]["namespace"], body["metadata"]["name"])

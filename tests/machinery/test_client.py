@@ -73,6 +73,7 @@ async def test_a_list_is_read_in_pages(server: Server, api: ApiClient) -> None:
     server.handler = part
     assert await api.list(kinds.RUNTIMES, label_selector="a=b") == [one, two, three]
     assert {request.query["labelSelector"] for request in server.requests} == {"a=b"}
+    assert await api.extracts(kinds.RUNTIMES, lambda item: item["metadata"]["name"]) == ["a", "b", "c"]
 
 
 async def test_a_list_with_an_expired_continue_token_is_read_in_one_request(server: Server, api: ApiClient) -> None:

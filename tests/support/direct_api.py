@@ -14,7 +14,7 @@ import json
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from controller import errors, names
 from controller.api import crds, kinds
@@ -40,6 +40,7 @@ from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
 from controller.machinery.writes import Selection, Write
 
+T = TypeVar("T")
 Object = dict[str, Any]
 Fault = Callable[[str, Kind], Awaitable[None] | None]
 
@@ -100,6 +101,9 @@ class DirectApi(ApiClient):
             query = {"labelSelector": label_selector, "fieldSelector": field_selector}
             found, metadata = await self._reading.select(_ref(kind, namespace), request_options.of_list(query))
             return Listing([self._shown(kind, item) for item in found], metadata["resourceVersion"])
+
+    async def extracts(self, kind: Kind, extract: Callable[[Object], T], *, field_selector: str = "") -> Sequence[T]:
+        return [extract(item) for item in await self.list(kind, field_selector=field_selector)]
 
     async def create(self, kind: Kind, body: Object) -> Object:
         async with self._handling("create", kind):
