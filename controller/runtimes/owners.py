@@ -23,6 +23,7 @@ from controller.machinery.client import ApiClient
 from controller.runtimes import objects
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.scope import Scope
+from controller.runtimes.turns import Turns
 
 Body = Mapping[str, Any]
 
@@ -41,12 +42,15 @@ class Ownership(NamedTuple):
 class Owners:
     """Decides for the Runtimes of one scope; decisions about the same deviceId are serialized."""
 
-    def __init__(self, api: ApiClient, backend: Reconcilable, install_id: str, index: KeyIndex, scope: Scope) -> None:
+    def __init__(
+        self, api: ApiClient, backend: Reconcilable, install_id: str, index: KeyIndex, scope: Scope, turns: Turns
+    ) -> None:
         self._api = api
         self._backend = backend
         self._install_id = install_id
         self._index = index
         self._scope = scope
+        self._turns = turns
         # Weak: a lock exists while somebody holds it or waits for it, so nobody has to remove it.
         self._locks: WeakValueDictionary[base.Identity, asyncio.Lock] = WeakValueDictionary()
 
@@ -83,7 +87,7 @@ class Owners:
         for successor, read in sorted(candidates, key=lambda one: (one[1].spec.paused, one[1].metadata.name)):
             async with self._lock(owner):
                 # Before the claim, after which the old object goes, and with it what still has its owner reference.
-                await self._backend.hand_over(objects.target(self._install_id, read))
+                await self._turns.outside(self._backend.hand_over(objects.target(self._install_id, read)))
                 if await self._claim_for(successor):
                     return _key(successor)
         return None
@@ -160,7 +164,7 @@ class Owners:
         if not others:
             return runtime
         candidates, identity = [runtime, *others], self._identity(runtime)
-        owner_uid = await self._backend.owner_uid(identity)
+        owner_uid = await self._turns.outside(self._backend.owner_uid(identity))
         remembered = self._index.key_of(identity)
         labelled = [one for one in candidates if one["metadata"]["uid"] == owner_uid]
         indexed = [one for one in candidates if _key(one) == remembered]

@@ -16,6 +16,7 @@ from controller.runtimes.outcome import Outcome
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.status_writer import StatusWriter
 from controller.runtimes.steps import StepRecorder
+from controller.runtimes.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class ReconcileContext:
     guard: GenerationGuard
     writer: StatusWriter
     recorder: StepRecorder
+    turns: Turns
     seen_at: float | None
     outdated: bool = False
     instead_of_ready: Outcome | None = None

@@ -18,6 +18,7 @@ from controller.api.runtime_status import RuntimeStatus
 from controller.api.runtimes import Runtime
 from controller.machinery import conditions
 from controller.machinery.event_recorder import EventRecorder, Subject
+from controller.machinery.workqueue import WORKERS
 from controller.runtimes import objects, status
 from controller.runtimes import outcome as outcomes
 from controller.runtimes.admission import Admission, Admitted, Decision, Outage, Refused
@@ -35,8 +36,12 @@ from controller.runtimes.scope import Scope
 from controller.runtimes.status_throttle import StatusThrottle
 from controller.runtimes.status_writer import StatusWriter
 from controller.runtimes.steps import StepRecorder
+from controller.runtimes.turns import Turns
 
 log = logging.getLogger(__name__)
+
+# With an API in this process a pass computes, and holds its objects meanwhile; with another one it mostly waits.
+AT_ONCE = 16
 
 _ANNOTATIONS_FULL = (
     "The annotations are full, so the controller cannot note there which Runtime owns the container: use "
@@ -61,7 +66,8 @@ class Reconciler:
         self._index = index
         self._namespaces = scope.namespaces
         self._throttle = StatusThrottle(dependencies.boot.elapsed)
-        owners = Owners(dependencies.api, dependencies.backend, install_id, index, scope)
+        self._turns = Turns(AT_ONCE if dependencies.api.has_transactions else WORKERS)
+        owners = Owners(dependencies.api, dependencies.backend, install_id, index, scope, self._turns)
         self._admission = Admission(dependencies.api, owners, scope, dependencies.node)
         self._last_read = LastRead()
         self._releases = Releases()
@@ -77,7 +83,7 @@ class Reconciler:
 
         Raises errors.ApiError when the Runtime cannot be read, or its status not written before the first step.
         """
-        async with self._lock(key):
+        async with self._lock(key), self._turns:
             return self._releases.after(key, await self._reconcile(key, interrupted))
 
     async def _reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
@@ -123,7 +129,7 @@ class Reconciler:
             return False
         if key not in self._observed:
             return False
-        async with self._lock(key):
+        async with self._lock(key), self._turns:
             return await self._would_do_nothing(key, body)
 
     async def _would_do_nothing(self, key: Key, body: dict[str, Any]) -> bool:
@@ -252,6 +258,7 @@ class Reconciler:
             known=self._throttle.held(target.uid) or runtime.status,
             writer=StatusWriter(api, key, admitted.status, runtime.status, self._throttle, target.uid, outage),
             recorder=StepRecorder(self._recorder, objects.subject(key, target.uid)),
+            turns=self._turns,
             seen_at=self._observed.get(key),
             outdated=outage is not None,
             instead_of_ready=None if self._namespaces.serves(key.namespace) else outcomes.unserved(key.namespace),

@@ -122,7 +122,8 @@ class Reconciliation:
             return Observed()
         self.observed_at = asyncio.get_running_loop().time()
         began = self._dependencies.boot.elapsed()
-        observed = await self._dependencies.backend.observe(self._target, predecessor=predecessor)
+        observing = self._dependencies.backend.observe(self._target, predecessor=predecessor)
+        observed = await self._context.turns.outside(observing)
         self._observed, self.seen_at = observed, began
         self._adopt(observed)
         return observed
@@ -199,7 +200,8 @@ class Reconciliation:
             self._target = await self._resolve()
             self._image, self._image_source = self._target.image, self._target.spec.image_reference
         else:
-            made = await self._dependencies.backend.execute(step, self._target, self._progress)
+            executing = self._dependencies.backend.execute(step, self._target, self._progress)
+            made = await self._context.turns.outside(executing)
             # The values are in memory only for the step that needs them.
             self._target = replace(made, secret_env={})
         if not status.is_deleted(self._context.known):
@@ -213,7 +215,7 @@ class Reconciliation:
         )
         target = replace(self._target, pull_credentials=credentials)
         pulled = self._dependencies.backend.execute(base.Step.RESOLVE_IMAGE, target, self._progress)
-        resolved = await self._context.guard.unless_changed(pulled)
+        resolved = await self._context.turns.outside(self._context.guard.unless_changed(pulled))
         return replace(resolved, pull_credentials=())
 
     async def _progress(self, reason: str, message: str) -> None:
@@ -240,7 +242,7 @@ class Reconciliation:
             self._observed = None
         elif not self._deleting:
             with suppress(errors.EdgeError):
-                self._observed = await self._dependencies.backend.observe(self._target)
+                self._observed = await self._context.turns.outside(self._dependencies.backend.observe(self._target))
 
     def _report(self, outcome: Outcome) -> Report:
         now = self._dependencies.clock()

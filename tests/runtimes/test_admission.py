@@ -13,12 +13,13 @@ from controller.runtimes.keys import KeyIndex
 from controller.runtimes.owners import Owners
 from controller.runtimes.result import NO_FINALIZER, NOT_OURS
 from controller.runtimes.scope import Scope
+from controller.runtimes.turns import Turns
 from tests.runtimes.harness import KEY, Harness
 
 
 def admission(harness: Harness, *, claims: bool = True) -> Admission:
     scope = Scope("Docker", "node-1", claims=claims)
-    owners = Owners(harness.api, harness.backend, "install", KeyIndex(), scope)
+    owners = Owners(harness.api, harness.backend, "install", KeyIndex(), scope, Turns(1))
     return Admission(harness.api, owners, scope, "node-1")
 
 

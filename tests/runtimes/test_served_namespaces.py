@@ -10,6 +10,7 @@ from controller.runtimes.admission import Admission, Admitted
 from controller.runtimes.keys import KeyIndex
 from controller.runtimes.owners import Owners
 from controller.runtimes.scope import Scope
+from controller.runtimes.turns import Turns
 from tests.runtimes.harness import KEY, LAN, SPEC, Harness
 
 ELSEWHERE = ServedNamespaces(frozenset(("elsewhere",)))
@@ -96,7 +97,7 @@ async def test_it_keeps_nobody_from_a_dedicated_interface(harness: Harness) -> N
     await harness.api.create(kinds.RUNTIMES, other)
     await harness.create(interfaces=[], dedicatedInterface="eth0")
     scope = Scope("Docker", "node-1", namespaces=ServedNamespaces(frozenset((KEY.namespace,))))
-    owners = Owners(harness.api, harness.backend, "install", KeyIndex(), scope)
+    owners = Owners(harness.api, harness.backend, "install", KeyIndex(), scope, Turns(1))
     admitted = await Admission(harness.api, owners, scope, "node-1").admit(KEY, lambda _: None)
     assert isinstance(admitted, Admitted)
     assert admitted.rival == ""
