@@ -17,6 +17,8 @@ from controller.machinery.client import Endpoint
 from controller.runtimes.operator import handlers
 from controller.runtimes.operator.submission import Submission
 
+CHUNK = 20  # objects in one response of the first list, each of which kopf keeps until its handler returns
+
 
 async def serve(endpoint: Endpoint, submit: Submission, node: str, field_selector: str) -> None:
     """Watch the Runtimes until cancelled. Raises whatever error ends kopf."""
@@ -37,6 +39,8 @@ def make_settings(node: str, field_selector: str = "") -> kopf.OperatorSettings:
     _storage(settings)
     if field_selector:
         settings.watching.field_selectors[names.GROUP, names.VERSION, kinds.RUNTIMES.plural] = field_selector
+    # kopf keeps the task and the last version of an object for this time after each change, for a next one.
+    settings.queueing.idle_timeout = 0.1
     # By default the delays grow to ten minutes, in which a changed Runtime would be ignored.
     settings.queueing.error_delays = (1, 2, 5, 10, 30)
     settings.execution.default_backoff = 15
@@ -64,6 +68,7 @@ def _network(settings: kopf.OperatorSettings) -> None:
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 5
     settings.watching.reconnect_backoff = 1.0
+    settings.watching.chunk_size = CHUNK
 
 
 def _storage(settings: kopf.OperatorSettings) -> None:
