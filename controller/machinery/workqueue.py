@@ -64,7 +64,7 @@ K = TypeVar("K", bound=Hashable)
 R = TypeVar("R", bound=PassResult)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Entry(Generic[R]):
     """The state of one key that is queued, in a pass, or waiting for a timer.
 

@@ -1,14 +1,17 @@
 """The Runtimes as this process read or wrote them last, for repairs during an outage of the API. No I/O.
 
-Kept as JSON: parsed, a Runtime takes ten times the memory, and an outage is rare.
+Kept as compressed JSON: parsed, a Runtime takes thirty times the memory, and an outage is rare.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 from controller.api.runtimes import Runtime
 from controller.runtimes.keys import Key
+
+LEVEL = 1  # higher ones save little
 
 
 class _Kept(NamedTuple):
@@ -25,7 +28,7 @@ class LastRead:
     def remember(self, key: Key, runtime: Runtime, rival: str) -> None:
         """Replace the Runtime of a key."""
         text = runtime.model_dump_json(by_alias=True, exclude_defaults=True)
-        self._kept[key] = _Kept(text.encode(), rival)
+        self._kept[key] = _Kept(zlib.compress(text.encode(), LEVEL), rival)
 
     def forget(self, key: Key) -> None:
         """Remove the Runtime of a key, if there is one."""
@@ -34,4 +37,4 @@ class LastRead:
     def get(self, key: Key) -> tuple[Runtime, str] | None:
         """The Runtime of a key and its rival; None if it was never read."""
         kept = self._kept.get(key)
-        return (Runtime.model_validate_json(kept.runtime), kept.rival) if kept else None
+        return (Runtime.model_validate_json(zlib.decompress(kept.runtime)), kept.rival) if kept else None
