@@ -98,7 +98,7 @@ async def _serve(folder: Path, count: int) -> Observed:
     server = ApiServer(folder, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
     await server.start()
     # As on a standalone host (manager/embedded_api.py).
-    endpoint = Endpoint(server.url, socket=server.socket)
+    endpoint = Endpoint(server.url, socket=server.socket, direct=server.own_process)
     api = ApiClient(endpoint)
     for number in range(count):
         await api.create(kinds.RUNTIMES, _runtime(number))
