@@ -54,11 +54,14 @@ class Ownership:
         return set().union(*self._dependents.values())
 
     def touched(self, change: Change) -> Iterable[Key]:
-        """The keys to check after a change: the object or, if deleted, its dependents; its old and new owners."""
-        uid = change.object["metadata"]["uid"]
+        """The keys to check after a change: its old and new owners, and its dependents if it is deleted.
+
+        Else the object itself, if it has owners or is being deleted: others need no check, and most have neither.
+        """
+        metadata = change.object["metadata"]
         if change.type == "DELETED":
-            yield from self.dependents(uid)
-        else:
+            yield from self.dependents(metadata["uid"])
+        elif references(change.object) or "deletionTimestamp" in metadata:
             yield change.key
         # Former owners as well: one that waits for its dependents may be free now.
         for owner in owners(change.before) | owners(change.object):
