@@ -79,7 +79,7 @@ class _Entry(Generic[R]):
     last_event: float = 0.0
     echo: int = 0
     waiters: list[asyncio.Future[R]] = field(default_factory=list)
-    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    interrupted: asyncio.Event | None = None
     worker: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     error: str = ""
@@ -142,7 +142,8 @@ class WorkQueue(Generic[K, R]):
         entry = self._entry(key)
         waiter: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         entry.waiters.append(waiter)
-        entry.interrupted.set()
+        if entry.interrupted is not None:
+            entry.interrupted.set()
         self._enqueue(entry, key)
         return await waiter
 
@@ -202,11 +203,11 @@ class WorkQueue(Generic[K, R]):
         # Only failing steps have an echo. The largest one counts: late events can make one appear smaller.
         entry.echo, entry.events = max(entry.echo, entry.events) if entry.echo_until else 0, 0
         # Before the pass reads the object: a change during that read must interrupt it.
-        entry.interrupted.clear()
+        entry.interrupted = interrupted = asyncio.Event()
         # Whoever calls from now on waits for the next pass: this one may already have read the object.
         waiters, entry.waiters = entry.waiters, []
         try:
-            result = await self._reconcile_safely(key, entry)
+            result = await self._reconcile_safely(key, entry, interrupted)
         # Also a cancellation, which ends a pass after the grace period of ``stop``.
         except BaseException:
             _answer(waiters, self._stopped_result)
@@ -216,10 +217,10 @@ class WorkQueue(Generic[K, R]):
         _answer(waiters, result)
         return result
 
-    async def _reconcile_safely(self, key: K, entry: _Entry[R]) -> R:
+    async def _reconcile_safely(self, key: K, entry: _Entry[R], interrupted: asyncio.Event) -> R:
         before, entry.error = entry.error, ""
         try:
-            return await self._reconcile(key, entry.interrupted)
+            return await self._reconcile(key, interrupted)
         except errors.EdgeError as error:
             entry.error = str(error)
             # The backoff repeats the pass as long as an outage lasts; the log needs its error once.

@@ -46,13 +46,13 @@ class KeyIndex:
     def __init__(self) -> None:
         self._keys: dict[Identity, Key] = {}
         self._identities: dict[Key, Identity] = {}
-        self._needs: dict[Key, frozenset[Need]] = {}
+        self._needs: dict[Key, tuple[Need, ...]] = {}
 
     def remember(self, identity: Identity, key: Key, needs: Iterable[Need] = ()) -> None:
         """Add or update a Runtime."""
         self._keys[identity] = key
         self._identities[key] = identity
-        self._needs[key] = frozenset(needs)
+        self._needs[key] = tuple(needs)
 
     def forget(self, key: Key) -> None:
         """Remove a Runtime that no longer exists."""
