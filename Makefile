@@ -1,11 +1,12 @@
 LOCK = --generate-hashes --no-header --no-annotate --allow-unsafe --no-emit-index-url --no-emit-find-links
 .DEFAULT_GOAL := help
-.PHONY: help setup builds run test install-test test-engines conformance cluster-test lint bench crds lock clean
+.PHONY: help setup builds run test install-test test-engines conformance cluster-test lint bench soak crds lock clean
 .SILENT:
 
 # Additional arguments for pytest, for example: make test ARGS="tests/apiserver -x"
 ARGS ?=
 ENGINES ?=
+MINUTES ?= 10
 # Each worker process has its own engine, LANs and servers, so that tests of different workers do not interfere.
 PARALLEL = --numprocesses=3 --dist=worksteal
 
@@ -42,6 +43,9 @@ lint: setup ## run ruff, mypy, import contracts, shellcheck, and compare the gen
 
 bench: setup ## measure beside raw Docker and Kubernetes in the same run (needs root; ARGS=--help)
 	.venv/bin/python -m tests.bench $(ARGS)
+
+soak: setup ## run under kills, faults and malformed input, judged from outside (needs root; MINUTES, ARGS=--help)
+	.venv/bin/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 crds: setup ## generate crds/ and its copies from the models
 	.venv/bin/edge-controller crds --write crds

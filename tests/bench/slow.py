@@ -38,7 +38,7 @@ def _fewer(run: Run) -> Counts:
         rounds=min(counts.rounds, 5),
         commands=min(counts.commands, 20),
         starts=min(counts.starts, 3),
-        idle_seconds=min(counts.idle_seconds, 30),
+        idle_seconds=min(counts.idle_seconds, 60),  # one resync is in each minute
     )
 
 

@@ -8,6 +8,7 @@ the image contains only what these imports load.
     GET  /api/redirect       302 to /api/status
     GET  /api/slow/SECONDS   the status, that much later
     GET  /api/error/CODE     that status code with a JSON body
+    any  /api/do/KEY         "did KEY" in the program's output
     any  /api/login          what arrived, and the session cookie "session=" with the body, in hexadecimal
     any  elsewhere           what arrived: method, path, query, headers, body as text and its SHA-256
 """
@@ -53,6 +54,9 @@ class Control(http.server.BaseHTTPRequestHandler):
                 self.send_json(200, status())
             case ["api", "error", code]:
                 self.send_json(int(code), {"error": f"status {code} was requested"})
+            case ["api", "do", key]:
+                print(f"did {key}", flush=True)
+                self.send_json(200, {"did": key})
             case ["api", "login"]:
                 echo = json.dumps(self.echo(path, body)).encode()
                 self.send(200, echo, "application/json", **{"Set-Cookie": f"session={body.hex()}; HttpOnly"})
