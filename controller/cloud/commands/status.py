@@ -129,13 +129,20 @@ def _unobservable(runtime: RuntimeObject) -> str:
     return str(ready.get("message", "")) if ready.get("status") == "Unknown" else ""
 
 
+def _not_ready(runtime: RuntimeObject) -> str:
+    """Why the runtime is not ready, as the last pass said; "" if it said nothing."""
+    ready = conditions.of(runtime, names.READY)
+    return "" if ready.get("status") == "True" else str(ready.get("message", ""))
+
+
 def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Answer:
     """The operation's fields from the status; if the operator has not started it, the time it was requested."""
     metadata = runtime["metadata"]
     asked_at = metadata.get("deletionTimestamp") or metadata.get("creationTimestamp")
     operation = status.get("operation") or {}
-    if operation.get("name") != name:
-        step = _unobservable(runtime) or "waiting for the controller"
+    # A creation that was interrupted between creating and starting the container goes on with the start.
+    if operation.get("name") not in {name, "starting" if name == "creating" else name}:
+        step = _not_ready(runtime) or "waiting for the controller"
         operation = {"step": step, "startedAt": asked_at, "updatedAt": asked_at}
     return {
         "operation": name,

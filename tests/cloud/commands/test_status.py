@@ -68,3 +68,24 @@ async def test_the_cloud_gets_dockers_words(
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": {"state": written}}, subresource="status")
     answer = await harness.send("get_device_status", device_id="plc-1")
     assert (answer["container_status"], answer["is_running"]) == (answered, answered == "running")
+
+
+@pytest.mark.parametrize(
+    ("operation", "step"),
+    [
+        ({"name": "starting", "step": "AddressInUse", "message": "somebody has 10.0.0.5"}, "somebody has 10.0.0.5"),
+        ({"name": "starting", "step": "AddressInUse"}, "AddressInUse"),
+        (None, "Docker cannot start it"),
+    ],
+    ids=["message", "reason", "without-operation"],
+)
+async def test_a_creation_that_was_interrupted_says_what_it_waits_for(
+    harness: CommandHarness, api: DirectApi, operation: dict[str, Any] | None, step: str
+) -> None:
+    await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    ready = condition(names.READY, "False", 1, "Docker cannot start it")
+    times = {"startedAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:01Z"}
+    current = {"state": "Created", "conditions": [ready]} | ({"operation": operation | times} if operation else {})
+    await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": current}, subresource="status")
+    answer = await harness.send("get_device_status", device_id="plc-1")
+    assert (answer["status"], answer["step"]) == ("creating", step)
