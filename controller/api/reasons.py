@@ -63,6 +63,7 @@ UNSCHEDULABLE = "Unschedulable"
 SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
 DEVICE_MISSING = "DeviceMissing"
 DEVICE_IN_USE = "DeviceInUse"
+DEVICE_AMBIGUOUS = "DeviceAmbiguous"
 DEVICES_UNSUPPORTED = "DevicesUnsupported"
 REPLACE_FAILED = "ReplaceFailed"
 STEP_FAILED = "StepFailed"
@@ -183,6 +184,11 @@ TABLE: tuple[Reason, ...] = (
     Reason(UNSCHEDULABLE, "waiting", "No cluster node can run the pod at the moment; the message says why."),
     Reason(DEVICE_MISSING, "waiting", "A serial device is not plugged in; the runtime gets it when it is."),
     Reason(DEVICE_IN_USE, "stalled", "Another runtime uses the serial device: release it there or choose another."),
+    Reason(
+        DEVICE_AMBIGUOUS,
+        "stalled",
+        "Equal serial devices without serial numbers have the same name: request one by the name of its port.",
+    ),
     Reason(DEVICES_UNSUPPORTED, "stalled", "The runtime cannot get the device; the message says why."),
     Reason(
         REPLACE_FAILED,

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from controller import errors
 from controller.api import reasons
 from controller.container_root import PROC, Process, character_device, descriptor_path, folder
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 
 
 def find_node(process: Process, path: str, proc: Path = PROC) -> int | None:

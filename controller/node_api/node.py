@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field
 
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.metrics.host import HostReading, Size
 from controller.network.interfaces import HostInterface
 from controller.node_api.periods import Period

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from controller import errors, names
 from controller.api import edgenodes, kinds, reasons
 from controller.api.served_namespaces import EVERYWHERE, ServedNamespaces
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
 from controller.machinery.controller import Controller

@@ -10,7 +10,7 @@ from dataclasses import replace
 import psutil
 
 from controller import boottime
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.metrics import host
 from controller.metrics.history import Sample
 from controller.metrics.sampler import Sampler

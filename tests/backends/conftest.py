@@ -24,7 +24,7 @@ from controller.backends.docker.parts import HostServices
 from controller.backends.observation import Observed
 from controller.backends.pods import naming
 from controller.backends.pods.backend import PodsBackend
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.machinery import endpoint
 from controller.machinery.client import ApiClient
 from controller.network.arp.guard import AddressGuard

@@ -15,7 +15,7 @@ import pytest
 from controller import errors
 from controller.container_root import Process
 from controller.devices import nodes
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 
 PROCESS = Process(7, "c0ffee")
 DEVICE = SerialDevice("usb-1", "/dev/ttyUSB0", os.makedev(188, 0), 0o640, 3, 4)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.devices import serial
+from controller.devices import serial_device
 from controller.devices.serial import Roots, SerialDevices
 from tests.support.edge_host import eventually
 from tests.support.serial_port import Host
@@ -65,7 +65,11 @@ def test_a_vendors_node_is_found_by_its_link(host: Host, node: str, number: tupl
     (host.roots.dev / "serial" / link).symlink_to(f"../../{node}")
     (found,) = SerialDevices(host.roots).scan()
     assert (found.path, found.number) == (f"/dev/{node}", os.makedev(*number))
-    assert serial.find([found], link.partition("/")[2]) == serial.find([found], f"/dev/serial/{link}") == found
+    assert (
+        serial_device.find([found], link.partition("/")[2])
+        == serial_device.find([found], f"/dev/serial/{link}")
+        == found
+    )
 
 
 def test_a_link_to_no_device_in_dev_adds_none(host: Host) -> None:
@@ -93,8 +97,8 @@ def test_a_host_without_these_folders_has_no_devices(tmp_path: Path) -> None:
 def test_a_device_is_found_by_each_of_its_names(host: Host, name: str) -> None:
     host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI)
     devices = SerialDevices(host.roots).scan()
-    assert serial.find(devices, name) == devices[0]
-    assert serial.find(devices, "another") is None
+    assert serial_device.find(devices, name) == devices[0]
+    assert serial_device.find(devices, "another") is None
 
 
 async def test_plugging_and_unplugging_is_reported(host: Host) -> None:
@@ -166,7 +170,7 @@ def test_without_udev_the_ports_of_one_adapter_have_different_names(host: Host) 
     devices = SerialDevices(host.roots).scan()
     name = "usb-FTDI_FT232R_UART_A50285BI-if00"
     assert [device.device_id for device in devices] == [f"{name}-port0", f"{name}-port1"]
-    assert serial.find(devices, name) == devices[0]
+    assert serial_device.find(devices, name) == devices[0]
 
 
 def test_a_link_that_vanishes_during_the_scan_hides_no_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node_api import queries
@@ -125,6 +125,10 @@ RESULTS = {
                 "owner": 3,
                 "group": 4,
                 **dict.fromkeys(("by_path", "vendor_id", "product_id", "serial", "manufacturer", "product"), ""),
+                "links": [],
+                "usb_id": "",
+                "place": "",
+                "is_twin": False,
             }
         ],
     ),

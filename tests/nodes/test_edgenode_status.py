@@ -10,7 +10,7 @@ import pytest
 
 from controller import errors
 from controller.api import kinds, reasons
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from controller import errors, names
@@ -24,7 +25,7 @@ from controller.cloud.commands.specs import Blueprint
 from controller.cloud.contracts.base import Mode
 from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.packets import Incoming
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
@@ -76,8 +77,10 @@ class FakeNode:
         return [physical, HostInterface("br0", "bridge", False)] if include_virtual else [physical]
 
     async def serial_devices(self) -> Sequence[SerialDevice]:
-        facts = {"vendor_id": "0403", "product_id": "6001", "serial": "A5", "manufacturer": "FTDI", "product": "UART"}
-        return [SerialDevice("usb-FTDI_UART_A5-if00", "/dev/ttyUSB0", 188 << 8, 0o660, 0, 20, **facts)]
+        node = SerialDevice("usb-FTDI_UART_A5-if00", "/dev/ttyUSB0", 188 << 8, 0o660, 0, 20)
+        return [
+            replace(node, vendor_id="0403", product_id="6001", serial="A5", manufacturer="FTDI", product="UART"),
+        ]
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
         self.requests.append(request)

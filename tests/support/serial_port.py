@@ -58,14 +58,17 @@ class Host:
         for made in ("dev/serial/by-id", "dev/serial/by-path", "sys/class/tty"):
             (folder / made).mkdir(parents=True)
 
-    def plug(self, name: str, number: int, *, by_id: str = "", **facts: str) -> None:
-        """Plug in a USB adapter: create its node, udev's link, and its attributes (idVendor, serial, ...)."""
+    def plug(self, name: str, number: int, *, by_id: str = "", at: str = "1-1", **facts: str) -> None:
+        """Plug in a USB adapter: create its node, udev's link, and its attributes (idVendor, serial, ...).
+
+        ``at`` is the USB port: the number of the bus and those of the hubs' ports.
+        """
         os.mknod(self.roots.dev / name, stat.S_IFCHR | 0o660, number)
         (self.roots.dev / name).chmod(0o660)
         if by_id:
             (self.roots.dev / "serial/by-id" / by_id).symlink_to(f"../../{name}")
             (self.roots.dev / "serial/by-path" / f"platform-usb-0:1:1.0-{name}").symlink_to(f"../../{name}")
-        port = self.roots.sys / "devices/usb1/1-1/1-1:1.0" / name
+        port = self.roots.sys / f"devices/usb1/{at}/{at}:1.0" / name
         port.mkdir(parents=True)
         (port.parent / "bInterfaceNumber").write_text("00\n")
         for file, text in facts.items():

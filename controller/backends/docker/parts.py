@@ -14,7 +14,7 @@ from controller.backends.docker.networking.address_registry import AddressRegist
 from controller.backends.docker.networking.dedicated_interface import DedicatedInterfaces
 from controller.backends.docker.networking.dhcp_leases import DhcpLeases
 from controller.backends.docker.networking.networks import Networks
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.lease_manager import LeaseManager
 from controller.network.interface_passthrough import InterfacePassthrough

@@ -10,7 +10,7 @@ from controller.cloud.answers import Answer
 from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.queries import GetHostInterfaces
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 from controller.network.interfaces import HostInterface
 from controller.node_api import aggregation
 from controller.node_api.node import Node, NodeDirectory

@@ -26,10 +26,12 @@ def needs(spec: RuntimeSpec) -> list[Need]:
 
 
 def blocker(observed: Observed) -> Outcome | None:
-    """A required device that is not plugged in."""
+    """A required device that is not plugged in, or is one of several with its name."""
     missing = next((device for device in observed.devices if device.required and not device.path), None)
     if missing is None:
         return None
+    if missing.awaits == reasons.DEVICE_AMBIGUOUS:
+        return of_reason(missing.awaits, missing.detail)
     # The detail would ask for another container, which helps nobody while the device is away.
     detail = f"the device of {missing.name} is missing" if missing.needs_new_container else missing.detail
     return of_reason(reasons.DEVICE_MISSING, f"{detail}: plug it in")

@@ -51,6 +51,13 @@ def test_only_a_required_device_blocks_a_start(found: ObservedDevice, message: s
     assert outcome == (message and Outcome("waiting", reasons.DEVICE_MISSING, message))
 
 
+def test_a_required_device_that_cannot_be_told_from_another_needs_a_person() -> None:
+    found = ObservedDevice(
+        "line", in_order=False, required=True, awaits=reasons.DEVICE_AMBIGUOUS, detail="request a or b"
+    )
+    assert devices.blocker(with_devices(found)) == Outcome("stalled", reasons.DEVICE_AMBIGUOUS, "request a or b")
+
+
 @pytest.mark.parametrize(
     ("found", "affects_ready", "steps"),
     [

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from controller.api.runtimes import SerialPort
-from controller.devices import serial
-from controller.devices.serial import SerialDevice
+from controller.devices import serial_device
+from controller.devices.serial_device import SerialDevice
 
 _PLUGGED_IN_LATER = (188, 166)  # ttyUSB, ttyACM: an absent device may turn out to be either
 _ON_BOARD = {"ttyS": (4, 64, 192), "ttyAMA": (204, 64, 16)}  # major, first minor, how many
@@ -34,8 +34,10 @@ def allow(rules: Sequence[str], device: SerialDevice | None) -> bool:
 
 
 def _rules(port: SerialPort, devices: Sequence[SerialDevice]) -> Iterator[str]:
-    if device := serial.find(devices, port.device_id):
-        yield _rule_of(device)
+    device = serial_device.find(devices, port.device_id)
+    # Of equal devices nobody knows yet which one it will be.
+    if found := [device] if device else serial_device.find_sharing(devices, port.device_id):
+        yield from map(_rule_of, found)
     elif number := _on_board(port.device_id.removeprefix("/dev/")):
         yield _rule(*number)
     else:

@@ -15,7 +15,7 @@ from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import create_body, labels, rights
 from controller.backends.docker.devices import cgroup_rules
 from controller.backends.docker.engine.capabilities import Capabilities
-from controller.devices import serial
+from controller.devices.serial_device import SerialDevice
 from controller.network import desired_interface
 
 IDENTITY = Identity("install", "edge", "plc1")
@@ -79,9 +79,9 @@ def test_excess_rights_of_an_earlier_version_are_found(host_config: dict[str, An
     assert rights.excess(host_config) == expected
 
 
-USB = serial.SerialDevice("usb-a", "/dev/ttyUSB3", os.makedev(188, 3), 0o660, 0, 0)
-ACM = serial.SerialDevice("usb-b", "/dev/ttyACM0", os.makedev(166, 0), 0o660, 0, 0)
-BOARD = serial.SerialDevice("ttyS1", "/dev/ttyS1", os.makedev(4, 65), 0o660, 0, 0)
+USB = SerialDevice("usb-a", "/dev/ttyUSB3", os.makedev(188, 3), 0o660, 0, 0)
+ACM = SerialDevice("usb-b", "/dev/ttyACM0", os.makedev(166, 0), 0o660, 0, 0)
+BOARD = SerialDevice("ttyS1", "/dev/ttyS1", os.makedev(4, 65), 0o660, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,7 @@ def test_cgroup_rules_cover_the_possible_devices_of_the_ports_only(ports: list[s
         (["c 166:* rw"], None, True),
     ],
 )
-def test_rules_allow_the_devices_that_they_cover(
-    rules: list[str], device: serial.SerialDevice | None, expected: bool
-) -> None:
+def test_rules_allow_the_devices_that_they_cover(rules: list[str], device: SerialDevice | None, expected: bool) -> None:
     assert cgroup_rules.allow(rules, device) == expected
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from controller.api.runtimes import SerialPort
 from controller.backends.docker.devices import cgroup_rules
-from controller.devices.serial import SerialDevice
+from controller.devices.serial_device import SerialDevice
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from controller.backends.docker.containers import rights
 from controller.backends.observation import Observed, ObservedDevice
 from controller.container_root import Process
 from controller.devices import nodes
-from controller.devices.serial import SerialDevice, SerialDevices
-from tests.backends.conftest import BackendHarness
+from controller.devices.serial import SerialDevices
+from controller.devices.serial_device import SerialDevice
+from tests.backends.conftest import BackendHarness, NewBackend
 from tests.support.serial_port import Far, Host
 
 pytestmark = pytest.mark.docker
@@ -151,6 +153,73 @@ async def test_of_two_runtimes_that_get_a_device_at_the_same_moment_one_has_it(
     found = [await seen(harness, target) for target in targets]
     assert sorted(one.awaits for one in found) == ["", reasons.DEVICE_IN_USE]
     assert sorted(one.in_order for one in found) == [False, True]
+
+
+TWIN = {"idVendor": "1a86", "product": "USB Serial"}
+TWINS = {**PORT, "deviceId": "usb-1a86_USB_Serial-if00"}
+LEFT, RIGHT = (f"platform-devices-usb-0:{port}:1.0" for port in ("1", "2"))
+
+
+async def scan(scanner: SerialDevices, devices: list[SerialDevice]) -> None:
+    """Let the backend see the present devices."""
+    devices[:] = await asyncio.to_thread(scanner.scan)
+
+
+async def test_equal_adapters_are_requested_by_their_ports(
+    harness: BackendHarness, api: Any, plant: Host, far: Far, other_far: Far, devices: list[SerialDevice]
+) -> None:
+    plant.plug("ttyUSB0", far.number, at="1-1", **TWIN)
+    plant.plug("ttyUSB1", other_far.number, at="1-2", **TWIN)
+    await scan(SerialDevices(plant.roots), devices)
+    target = await harness.run(await harness.up(harness.target(serialPorts=[TWINS])), base.Step.ATTACH_DEVICES)
+
+    found = await seen(harness, target)
+
+    assert (found.in_order, found.path, found.awaits) == (False, "", reasons.DEVICE_AMBIGUOUS)
+    assert f"request {LEFT} or {RIGHT}" in found.detail
+    assert "No such file" in inside(api, target, WRITE.format("nobody"))
+    target = harness.target(serialPorts=[{**PORT, "deviceId": RIGHT}])
+    await harness.run(target, base.Step.ATTACH_DEVICES)
+    assert inside(api, target, WRITE.format("right")) == ""
+    assert (far.received(), other_far.received()) == ("", "right")
+
+
+async def test_a_runtime_keeps_its_adapter_when_an_equal_one_is_plugged_in_and_never_gets_that_one(
+    harness: BackendHarness,
+    new_backend: NewBackend,
+    plant: Host,
+    far: Far,
+    other_far: Far,
+    devices: list[SerialDevice],
+) -> None:
+    plant.plug("ttyUSB0", far.number, at="1-1", **TWIN)
+    scanner = SerialDevices(plant.roots)
+    await scan(scanner, devices)
+    target = await harness.run(await harness.up(harness.target(serialPorts=[TWINS])), base.Step.ATTACH_DEVICES)
+
+    plant.plug("ttyUSB1", other_far.number, at="1-2", **TWIN)
+    await scan(scanner, devices)
+    found = await seen(harness, target)
+    assert (found.in_order, found.path) == (True, "/dev/ttyUSB0")
+    assert f"request {LEFT} or {RIGHT}" in found.detail
+    restarted = replace(harness, backend=new_backend(harness.install_id))
+    assert (await seen(restarted, target)) == found
+    second = await harness.up(harness.target("plc2", serialPorts=[{**PORT, "deviceId": LEFT}]))
+    assert (await seen(harness, second)).awaits == reasons.DEVICE_IN_USE
+
+    plant.unplug("ttyUSB0")
+    await scan(scanner, devices)
+    for each in (harness, restarted):
+        found = await seen(each, target)
+        assert (found.in_order, found.path, found.awaits) == (False, "", "")
+    await harness.run(target, base.Step.ATTACH_DEVICES)
+    assert (await seen(harness, target)).awaits == reasons.DEVICE_AMBIGUOUS
+
+    plant.plug("ttyUSB2", far.number, at="1-1", **TWIN)
+    await scan(scanner, devices)
+    await harness.run(target, base.Step.ATTACH_DEVICES)
+    found = await seen(harness, target)
+    assert (found.in_order, found.path) == (True, "/dev/ttyUSB2")
 
 
 # A console, an on-board port, a USB adapter, and a device that is not serial.
