@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 PROC = Path("/proc")
 _CGROUP_LIMIT = 64 * 1024  # bytes
+_MAP_LIMIT = 64 * 1024  # 340 lines at most
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,47 @@ class Process:
             yield process
 
 
+@dataclass(frozen=True)
+class IdMap:
+    """The user or group ids of a container, which an engine may remap (userns-remap; user_namespaces(7)).
+
+    ``ranges``: the first id inside, the same one on the host, and how many follow.
+    """
+
+    ranges: tuple[tuple[int, int, int], ...]
+
+    def on_host(self, inside: int) -> int:
+        """Return the host's id for one of the container, the first one if it has no such id."""
+        found = (host + inside - first for first, host, count in self.ranges if first <= inside < first + count)
+        return next(found, self.ranges[0][1])
+
+    def has(self, on_host: int) -> bool:
+        """Return whether the container has this id of the host; files of others are nobody's in it."""
+        return any(host <= on_host < host + count for _, host, count in self.ranges)
+
+
+_SAME_IDS = IdMap(((0, 0, 2**32 - 1),))
+
+
 NONE = Process(0, "")
 """The process of a container that does not run."""
+
+
+def id_maps(process: Process, proc: Path = PROC) -> tuple[IdMap, IdMap]:
+    """Return the user and group ids of the container. Raises OSError when the process is not the container's."""
+    with process.opened(proc) as opened:
+        return _id_map(opened, "uid_map"), _id_map(opened, "gid_map")
+
+
+def _id_map(process: int, name: str) -> IdMap:
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
+    except FileNotFoundError:
+        return _SAME_IDS  # a kernel without user namespaces
+    with _closing(file):
+        lines = os.read(file, _MAP_LIMIT).splitlines()
+    ranges = tuple((int(first), int(host), int(count)) for first, host, count in map(bytes.split, lines))
+    return IdMap(ranges) if ranges else _SAME_IDS
 
 
 @contextlib.contextmanager

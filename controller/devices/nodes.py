@@ -12,36 +12,49 @@ import errno
 import os
 import secrets
 import stat
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from controller import errors
 from controller.api import reasons
-from controller.container_root import PROC, Process, character_device, descriptor_path, folder
+from controller.container_root import PROC, Process, character_device, descriptor_path, folder, id_maps
 from controller.devices.serial_device import SerialDevice
 
 
 def find_node(process: Process, path: str, proc: Path = PROC) -> int | None:
-    """Return the device number of the node at this path in the container, None when there is none."""
+    """Return the device number of the node at this path in the container, None when there is none that it may open."""
     try:
         where = _place(path)
         with folder(process, where.parent, proc=proc) as parent:
             status = os.stat(where.name, dir_fd=parent, follow_symlinks=False)
+        users, groups = id_maps(process, proc)
     except OSError:
         return None
-    return status.st_rdev if stat.S_ISCHR(status.st_mode) else None
+    is_theirs = users.has(status.st_uid) and groups.has(status.st_gid)
+    return status.st_rdev if stat.S_ISCHR(status.st_mode) and is_theirs else None
 
 
 def place(process: Process, path: str, device: SerialDevice, proc: Path = PROC) -> None:
     """Atomically put the device's node at this path, with its owner and mode on the host.
 
-    Raises errors.Retry(STEP_FAILED) when something else is at that path, or the container is gone.
+    Raises errors.Retry(STEP_FAILED) when something else is at that path, or the container is gone, and
+    errors.Stalled(DEVICES_UNSUPPORTED) when no device can be opened there.
     """
     try:
         where = _place(path)
+        users, groups = id_maps(process, proc)
+        device = replace(device, owner=users.on_host(device.owner), group=groups.on_host(device.group))
         with folder(process, where.parent, make=True, proc=proc) as parent:
             _require_replaceable(where.name, parent, path)
             _put(where.name, parent, device)
     except OSError as error:
+        # The file system belongs to the container's user namespace (userns-remap), as that of /dev does: mknod(2)
+        # refuses our ids in it, and open(2) every device.
+        if error.errno == errno.EOVERFLOW:
+            message = (
+                f"{path} is in a file system where userns-remap allows no devices: choose a containerPath outside /dev"
+            )
+            raise errors.Stalled(reasons.DEVICES_UNSUPPORTED, message) from error
         message = f"Cannot create the device {path} in the runtime: {error.strerror}"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
 

@@ -7,12 +7,14 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.container_root import Process
 from controller.devices import nodes
 from controller.devices.serial_device import SerialDevice
@@ -149,3 +151,51 @@ def test_a_reused_process_id_is_another_process(proc: Path) -> None:
     os.mknod(proc / "7/root/dev/plc0", stat.S_IFCHR | 0o600, DEVICE.number)
     nodes.remove(PROCESS, "/dev/plc0", proc)
     assert (proc / "7/root/dev/plc0").exists()
+
+
+@pytest.fixture
+def remapped(tmp_path: Path) -> Path:
+    """A /proc whose process has the ids of an engine with userns-remap."""
+    made = tmp_path / "proc"
+    (made / "7/root/dev").mkdir(parents=True)
+    (made / "7/cgroup").write_text("0::/docker/c0ffee\n")
+    for name in ("uid_map", "gid_map"):
+        (made / "7" / name).write_text("         0     100000         20\n")
+    return made
+
+
+@pytest.mark.parametrize(("owner", "expected"), [(3, 100003), (20, 100000)], ids=["an id it has", "another id"])
+def test_a_node_belongs_to_the_containers_ids(remapped: Path, owner: int, expected: int) -> None:
+    nodes.place(PROCESS, "/plc0", replace(DEVICE, owner=owner, group=0), remapped)
+    status = (remapped / "7/root/plc0").stat()
+    assert (status.st_uid, status.st_gid) == (expected, 100000)
+    assert nodes.find_node(PROCESS, "/plc0", remapped) == DEVICE.number
+
+
+def test_a_node_of_an_id_that_the_container_lacks_is_placed_again(remapped: Path) -> None:
+    node = remapped / "7/root/plc0"
+    os.mknod(node, stat.S_IFCHR | 0o660, DEVICE.number)
+    assert nodes.find_node(PROCESS, "/plc0", remapped) is None
+    nodes.place(PROCESS, "/plc0", DEVICE, remapped)
+    assert nodes.find_node(PROCESS, "/plc0", remapped) == DEVICE.number
+
+
+# A file system of a user namespace, as /dev is with userns-remap.
+REMAPPED = "mount -t tmpfs none /mnt && echo ready && read _"
+
+
+def test_a_place_where_no_device_can_be_opened_is_named(tmp_path: Path) -> None:
+    # The namespace has only an id that is not ours, as with an engine that remaps.
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL"]
+    command += ["unshare", "--user", "--mount", "--map-root-user", "sh", "-c", REMAPPED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        (tmp_path / "7").mkdir()
+        (tmp_path / "7/cgroup").write_text("0::/docker/c0ffee\n")
+        for name in ("root", "uid_map", "gid_map"):
+            (tmp_path / "7" / name).symlink_to(f"/proc/{process.pid}/{name}")
+        with pytest.raises(errors.Stalled, match="choose a containerPath outside /dev") as refused:
+            nodes.place(PROCESS, "/mnt/plc0", DEVICE, tmp_path)
+        process.communicate(b"\n", 20)
+    assert refused.value.reason == reasons.DEVICES_UNSUPPORTED
