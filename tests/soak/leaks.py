@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,6 @@ class Inventory:
     containers: frozenset[str]
     networks: frozenset[str]
     links: frozenset[str]
-    namespaces: int
     files: frozenset[str]
 
 
@@ -35,6 +35,7 @@ class Weight:
     resident_bytes: float
     descriptors: int
     threads: int
+    namespaces: int  # network namespaces that it holds
 
 
 async def inventory(site: Site) -> Inventory:
@@ -46,7 +47,6 @@ async def inventory(site: Site) -> Inventory:
             frozenset(container["Names"][0].lstrip("/") for container in containers),
             frozenset(network["Name"] for network in networks),
             frozenset(engine_traces.bridges(site.engine.root) | set(_links_on(site.lan.parent))),
-            sum(1 for _ in (site.engine.root / "exec/netns").glob("*")),
             frozenset(_files(site.edge.state)),
         )
     )
@@ -55,32 +55,41 @@ async def inventory(site: Site) -> Inventory:
 def weight(site: Site) -> Weight:
     """Look at the process."""
     used = process.usage(site.controller.pid)
-    return Weight(process.resident_bytes(site.controller.pid), used.descriptors, used.threads)
+    pid = site.controller.pid
+    return Weight(process.resident_bytes(pid), used.descriptors, used.threads, _held_namespaces(pid))
 
 
 def left_behind(before: Inventory, after: Inventory) -> list[str]:
     """What is there now and was not, as findings."""
     kinds = ("containers", "networks", "links", "files")
     more = {what: sorted(getattr(after, what) - getattr(before, what)) for what in kinds}
-    found = [f"{what} left behind: {', '.join(names)}" for what, names in more.items() if names]
-    if after.namespaces > before.namespaces:
-        found.append(f"network namespaces left behind: {after.namespaces - before.namespaces}")
-    return found
+    return [f"{what} left behind: {', '.join(names)}" for what, names in more.items() if names]
 
 
 def grown(before: Weight, after: Weight) -> list[str]:
-    """Descriptors and threads beyond what pools may add."""
+    """Descriptors, threads and namespaces beyond what pools may add."""
     found = []
     if (more := after.descriptors - before.descriptors) > MORE_DESCRIPTORS:
         found.append(f"{more} more descriptors")
     if (more := after.threads - before.threads) > MORE_THREADS:
         found.append(f"{more} more threads")
+    if (more := after.namespaces - before.namespaces) > 0:
+        found.append(f"{more} more network namespaces held")
     return found
 
 
 def _links_on(parent: str) -> list[str]:
     """The host's links with this parent interface; those of runtimes are in their namespaces."""
     return [link["ifname"] for link in json.loads(run("ip", "-j", "link").stdout) if link.get("link") == parent]
+
+
+def _held_namespaces(pid: int) -> int:
+    # Not those that Docker keeps: it forgets to remove some when it is stopped meanwhile.
+    found = 0
+    for descriptor in Path("/proc", str(pid), "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += str(descriptor.readlink()).startswith("net:")
+    return found
 
 
 def _files(state: Path) -> list[str]:

@@ -23,7 +23,6 @@ FAULTY_PART = 0.6  # of the time; the rest is for malformed input
 KILL_SECONDS = 1.2  # between SIGKILLs, on average: 1,000 in the faulty part of an hour
 MALFORMED_PER_MINUTE = 1700  # messages, and as many bodies: 100,000 in an hour
 SETTLE_SECONDS = 15.0
-COLLECTION_SECONDS = 90.0  # Docker removes the namespaces of ended containers once a minute
 
 
 class Settings(NamedTuple):
@@ -60,15 +59,9 @@ async def soak(settings: Settings, findings: Findings) -> Memory:
         findings.say("judgement")
         await asyncio.sleep(SETTLE_SECONDS)
         await residents.judge()
-        for fault in await _left_behind(host, before):
+        for fault in leaks.left_behind(before, await leaks.inventory(host)):
             findings.fault(fault)
         return memory
-
-
-async def _left_behind(host: Site, before: leaks.Inventory) -> list[str]:
-    if leaks.left_behind(before, await leaks.inventory(host)):
-        await asyncio.sleep(COLLECTION_SECONDS)
-    return leaks.left_behind(before, await leaks.inventory(host))
 
 
 @contextlib.asynccontextmanager
