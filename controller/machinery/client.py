@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from http import HTTPStatus
-from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 import aiohttp
 
 from controller import errors, names
-from controller.machinery import connections, direct, failures, writes
-from controller.machinery.credentials import Credentials
+from controller.machinery import direct, failures, writes
 from controller.machinery.documents import Listing, WatchEvent, event_of, object_of
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
+from controller.machinery.sessions import Request, Sessions
 from controller.machinery.writes import Selection, Write
 
 REQUEST_SECONDS = 30
@@ -43,26 +41,13 @@ T = TypeVar("T")
 Patch = dict[str, Any] | list[dict[str, Any]]
 
 
-class _Request(NamedTuple):
-    method: str
-    path: str
-    timeout: aiohttp.ClientTimeout
-    params: dict[str, str] | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
-    data: bytes | None = None
-    watching: bool = False
-
-
 class ApiClient:
     """The verbs of the API. Raises only the ApiError classes of controller.errors."""
 
     def __init__(self, endpoint: Endpoint, user_agent: str = "edge-controller") -> None:
         self._endpoint = endpoint
-        self._credentials = Credentials(endpoint)
         self._user_agent = user_agent
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._outdated: list[aiohttp.ClientSession] = []
-        self._opening = asyncio.Lock()
+        self._sessions = Sessions(endpoint, user_agent, REQUESTS_AT_ONCE, LINE_LIMIT)
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
         """Return one object."""
@@ -195,7 +180,7 @@ class ApiClient:
     async def _lines(self, path: str, params: dict[str, str]) -> AsyncGenerator[bytes]:
         """The lines of a watch over a connection."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
-        async with await self._send(_Request("GET", path, timeout, params, watching=True)) as response:
+        async with await self._sessions.send(Request("GET", path, timeout, params, watching=True)) as response:
             await failures.raise_for_status(response)
             async for line in response.content:
                 yield line
@@ -213,7 +198,7 @@ class ApiClient:
         try:
             path = kind.path(namespace, name, subresource)
             async with asyncio.timeout(REQUEST_SECONDS):
-                response = await self._send(_Request("GET", path, timeout, params, watching=True))
+                response = await self._sessions.send(Request("GET", path, timeout, params, watching=True))
                 await failures.raise_for_status(response)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise await self._failure(what, error) from error
@@ -229,65 +214,12 @@ class ApiClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._credentials.close()
-        await self._close_sessions()
-
-    async def _close_sessions(self) -> None:
-        sessions, self._sessions, self._outdated = [*self._sessions.values(), *self._outdated], {}, []
-        for session in sessions:
-            await session.close()
-
-    async def _send(self, request: _Request) -> aiohttp.ClientResponse:
-        """Send a request; once more, with renewed credentials, after 401, as then nothing was done."""
-        await self._credentials.current()
-        endpoint, response = await self._attempt(request)
-        if response.status != HTTPStatus.UNAUTHORIZED or await self._credentials.current(endpoint) is endpoint:
-            return response
-        response.release()
-        return (await self._attempt(request))[1]
-
-    async def _attempt(self, request: _Request) -> tuple[Endpoint, aiohttp.ClientResponse]:
-        endpoint, session = await self._open(watching=request.watching)
-        headers = {**request.headers, **await endpoint.headers()}
-        if session.closed:  # meanwhile, after a TLS error of another request; aiohttp raises a RuntimeError
-            raise aiohttp.ClientConnectionError("the connection was closed")
-        response = await session.request(
-            request.method,
-            endpoint.base_url + request.path,
-            params=request.params,
-            data=request.data,
-            headers=headers,
-            timeout=request.timeout,
-        )
-        return endpoint, response
-
-    async def _open(self, *, watching: bool) -> tuple[Endpoint, aiohttp.ClientSession]:
-        """Open separate sessions for requests and for watches, which occupy their connections for minutes."""
-        async with self._opening:
-            endpoint = self._credentials.endpoint
-            if not endpoint.same_connection(self._endpoint):
-                await self._set_aside()
-            self._endpoint = endpoint
-            if watching not in self._sessions:
-                self._sessions[watching] = aiohttp.ClientSession(
-                    connector=await connections.connector(endpoint, 0 if watching else REQUESTS_AT_ONCE),
-                    headers={"User-Agent": self._user_agent},
-                    # aiohttp fails with a ValueError on a line of more than twice its buffer.
-                    read_bufsize=LINE_LIMIT,
-                    proxy=endpoint.proxy,
-                )
-            return endpoint, self._sessions[watching]
-
-    async def _set_aside(self) -> None:
-        """Keep the sessions with the previous certificate until the next change: requests still run on them."""
-        outdated, self._outdated, self._sessions = self._outdated, list(self._sessions.values()), {}
-        for session in outdated:
-            await session.close()
+        await self._sessions.close()
 
     async def _failure(self, what: str, error: Exception) -> errors.ApiUnavailableError:
         """Return the error to raise; after a TLS error the next session reads the certificates again."""
         if isinstance(error, aiohttp.ClientSSLError):
-            await self._close_sessions()
+            await self._sessions.reset()
         return errors.ApiUnavailableError(f"{what}: {str(error) or type(error).__name__}")
 
     async def _request(
@@ -307,12 +239,12 @@ class ApiClient:
                 async with asyncio.timeout(REQUEST_SECONDS):
                     return await direct.ask(ours, method, path, params or {}, headers, data or b"")
             timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
-            async with await self._send(_Request(method, path, timeout, params, headers, data)) as response:
+            async with await self._sessions.send(Request(method, path, timeout, params, headers, data)) as response:
                 await failures.raise_for_status(response)
                 return object_of(await response.read())
         # Also OSError: certificate or token files may be missing for a moment while they are renewed.
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            what = f"the Kubernetes API at {self._endpoint.url} did not answer"
+            what = f"the Kubernetes API at {self._sessions.endpoint.url} did not answer"
             raise await self._failure(what, error) from error
 
 
