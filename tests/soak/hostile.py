@@ -53,7 +53,7 @@ async def messages(site: Site, count: int, chance: random.Random) -> None:
             await site.cloud.wait_agent(AGENT, timeout=60)
             return
         site.findings.count("malformed messages")
-        if fault := _answer_fault(topic, answer):
+        if fault := answer_fault(topic, answer):
             site.findings.fault(f"{topic} {payload!r:.300} was answered {answer!r:.300}: {fault}")
 
     await _many(one, count)
@@ -92,7 +92,8 @@ async def _many(one: Callable[[], Awaitable[None]], count: int) -> None:
             tasks.create_task(worker())
 
 
-def _answer_fault(topic: str, answer: Any) -> str:
+def answer_fault(topic: str, answer: Any) -> str:
+    """What of an answer contradicts the contract; "" if nothing does."""
     if not isinstance(answer, dict):
         return "not an object"
     if answer.get("action") != topic or "correlation_id" not in answer:

@@ -50,7 +50,7 @@ class Lane:
 
     async def _life(self, name: str) -> None:
         await self._create(name)
-        life = _Life(name, await self._site.ask(lambda client: client.inspect_container(name)["Id"]))
+        life = Life(name, await self._site.ask(lambda client: client.inspect_container(name)["Id"]))
         for _ in range(self._chance.randint(1, 4)):
             act = self._chance.choice((self._stop_and_start, self._restart, self._request, self._request))
             await act(life)
@@ -70,21 +70,21 @@ class Lane:
         await self._accepted("creating", "create_new_runtime", container_name=name, vnic_configs=[interface])
         await self._until(name, lambda answer: answer.get("is_running") and answer["status"] == "success", "running")
 
-    async def _stop_and_start(self, life: _Life) -> None:
+    async def _stop_and_start(self, life: Life) -> None:
         await self._accepted("success", "stop_device", device_id=life.name)
         if await self._site.ask(lambda client: client.inspect_container(life.name)["State"]["Running"]):
             raise Wrong("stop_device was answered with success, but the program runs")
         await self._start(life, "start_device")
 
-    async def _restart(self, life: _Life) -> None:
+    async def _restart(self, life: Life) -> None:
         await self._start(life, "restart_device")
 
-    async def _start(self, life: _Life, topic: str) -> None:
+    async def _start(self, life: Life, topic: str) -> None:
         tries = await self._accepted("success", topic, device_id=life.name)
         life.starts += 1
         life.uncertain_starts += tries - 1
 
-    async def _request(self, life: _Life) -> None:
+    async def _request(self, life: Life) -> None:
         """A request that acts: at most once, and exactly once if it was answered with success."""
         life.requests += 1
         key = f"{life.name}-{life.requests}"
@@ -124,7 +124,7 @@ class Lane:
             raise Wrong(f"{what} after {PATIENCE_SECONDS:.0f} s: {answer}")
 
 
-class _Life:
+class Life:
     """What was asked of one runtime and answered, beside what its container shows."""
 
     def __init__(self, name: str, container: str) -> None:
