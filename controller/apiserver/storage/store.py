@@ -135,7 +135,7 @@ class Store:
 
     async def select_at(self, revision: int, resource: str, namespace: str) -> Selection | None:
         """The objects at a revision; None if it is compacted or does not exist yet."""
-        if not self._knows(revision):
+        if not self.knows(revision):
             return None
         found = await self._call(
             lambda: [
@@ -144,19 +144,19 @@ class Store:
             ]
         )
         # Asked again: compaction may have removed rows while the read waited for its turn.
-        return Selection(found) if self._knows(revision) else None
+        return Selection(found) if self.knows(revision) else None
 
     async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
         """The next batch of changes of a resource after ``since``, up to ``until``; None if they are compacted.
 
         Call again with the last revision for the next batch, until the list is empty.
         """
-        if not self._knows(since):
+        if not self.knows(since):
             return None
         if since >= until:
             return []
         found = await self._call(lambda: [_change(row) for row in self._rows.changes(since, until, resource)])
-        return found if self._knows(since) else None
+        return found if self.knows(since) else None
 
     async def write(self, key: Key, work: Work[T]) -> T:
         """Call ``work`` with a transaction on the object and return its result once the commit is visible.
@@ -213,7 +213,8 @@ class Store:
         """Grow the reserve for a full disk to its size, as far as there is space."""
         await self._call(self._rows.reserve.refill)
 
-    def _knows(self, revision: int) -> bool:
+    def knows(self, revision: int) -> bool:
+        """Whether the objects at a revision can be read: it is neither compacted nor in the future."""
         return self._rows.floor <= revision <= self.revision
 
     async def _commit_queued(self) -> None:

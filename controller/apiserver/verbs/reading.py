@@ -14,6 +14,7 @@ from controller.apiserver.objects.request_options import NOW, Continue, ListOpti
 from controller.apiserver.storage.store import Store, Transaction
 from controller.apiserver.texts import Kept, Selection
 from controller.apiserver.verbs.field_index import FieldIndexes, reader
+from controller.apiserver.verbs.snapshots import Listed, Snapshots
 from controller.apiserver.verbs.writing import ResourceRef
 
 Object = dict[str, Any]
@@ -33,6 +34,7 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._indexes = FieldIndexes(store)
+        self._snapshots = Snapshots()
 
     def get(self, ref: ResourceRef, least: int = 0) -> Object:
         """Get one object, at least as new as revision ``least``."""
@@ -67,7 +69,8 @@ class Reading:
         self._check_reached(max(options.at, options.least))
         # Fixed before anything is awaited: the items must be those of the revision in the metadata.
         revision = self._revision(options)
-        found = await self._as_of(ref, revision, options)
+        listed = Listed(revision, resource.key, ref.namespace, options.field)
+        found = whole = await self._as_of(ref, listed, options)
         if options.start:
             found = found.after((options.start.namespace, options.start.name))
         if options.label or options.field:
@@ -79,6 +82,9 @@ class Reading:
                 metadata["remainingItemCount"] = len(found) - options.limit
             found = Selection(found.kept[: options.limit])
             metadata["continue"] = Continue(revision, *found.kept[-1].place).encode()
+            self._snapshots.keep(listed, whole)
+        elif options.start:
+            self._snapshots.drop(listed)
         return found, metadata
 
     def _check_reached(self, revision: int) -> None:
@@ -90,10 +96,12 @@ class Reading:
             return options.start.revision
         return options.at or self._store.revision
 
-    async def _as_of(self, ref: ResourceRef, revision: int, options: ListOptions) -> Selection:
-        if revision == self._store.revision:
+    async def _as_of(self, ref: ResourceRef, listed: Listed, options: ListOptions) -> Selection:
+        if listed.revision == self._store.revision:
             return self._indexes.select(ref.resource, ref.namespace, selectors.equalities(options.field))
-        found = await self._store.select_at(revision, ref.resource.key, ref.namespace)
+        if self._store.knows(listed.revision) and (kept := self._snapshots.find(listed)):
+            return kept
+        found = await self._store.select_at(listed.revision, ref.resource.key, ref.namespace)
         # As in Kubernetes, the client may go on at the current revision if it accepts an inconsistent list.
         if found is None and options.start:
             raise failures.continue_expired(options.start._replace(revision=NOW).encode())
