@@ -120,8 +120,12 @@ class Store:
 
     def get(self, key: Key) -> Object | None:
         """The current object; the caller must not change it."""
-        kept = self._objects.get(key.resource, {}).get(key.place)
+        kept = self.kept(key)
         return kept.parsed() if kept else None
+
+    def kept(self, key: Key) -> Kept | None:
+        """The current object as it is kept."""
+        return self._objects.get(key.resource, {}).get(key.place)
 
     def select(self, resource: str, namespace: str) -> Selection:
         """The current objects of a namespace; "" means all namespaces."""

@@ -1,4 +1,4 @@
-"""Keeps the lists that clients are reading in pages, so that a page after a write does not read all objects from disk."""
+"""Keeps the lists that clients read in pages, so that a page after a write does not read all objects from disk."""
 
 from __future__ import annotations
 

@@ -118,7 +118,9 @@ class Watch:
         after = change.type != "DELETED" and self._matches(change.object)
         if not (before or after):
             return None
-        kept = texts.kept(change.key.place, change.revision, change.object)
+        kept = self._store.kept(change.key)
+        if kept is None or kept.revision != change.revision:  # deleted, or one of the past
+            kept = texts.kept(change.key.place, change.revision, change.object)
         return Event("DELETED" if not after else "MODIFIED" if before else "ADDED", kept)
 
     async def _line(self, event: Event) -> bytes:
