@@ -17,7 +17,7 @@ from controller.machinery.client import Endpoint
 from controller.runtimes.operator import handlers
 from controller.runtimes.operator.submission import Submission
 
-CHUNK = 50  # objects in one response of the first list, each of which kopf keeps until its handler returns
+CHUNK = 10  # objects in one response of the first list, each of which kopf keeps until its handler returns
 
 
 async def serve(endpoint: Endpoint, submit: Submission, node: str, field_selector: str) -> None:
