@@ -90,6 +90,22 @@ async def test_an_object_that_satisfies_all_rules_is_created_and_updated(api: Ap
             ]
 
 
+async def test_a_rule_of_the_whole_object_compares_it_with_the_old_one(api: Api) -> None:
+    whole = definition({"type": "object", "properties": {"size": {"type": "integer"}}})
+    rule = {"rule": "has(oldSelf.spec.size) && self.spec.size >= oldSelf.spec.size", "message": "no way back"}
+    whole["spec"]["versions"][0]["schema"]["openAPIV3Schema"][RULES] = [rule]
+    await api.define(whole)
+    async with Session(api) as (http, url):
+        async with http.post(url + PATH, json=sample({"size": 2})) as response:
+            made = await response.json()
+            assert response.status == 201, made
+        async with http.put(f"{url}{PATH}/one", json={**made, "spec": {"size": 3}}) as response:
+            grown = await response.json()
+            assert response.status == 200, grown
+        async with http.put(f"{url}{PATH}/one", json={**grown, "spec": {"size": 1}}) as response:
+            assert [cause.rpartition(": ")[2] for cause in causes_of(await response.json())] == ["no way back"]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -111,7 +111,9 @@ class Transaction:
     """One write of one object."""
 
     def __init__(self, key: Key, group: Group) -> None:
-        self.current = group.get(key)  # must not be changed
+        found = group.get(key)
+        # Must not be changed. A plain dictionary, as in a body: merges and CEL compare types.
+        self.current = None if found is None else dict(found)
         self.get = group.get
         self.pending: Sequence[Change] = group.changes
         """The changes of the writes before this one that are not on disk yet, in their order."""

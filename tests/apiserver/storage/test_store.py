@@ -97,6 +97,12 @@ async def test_an_unchanged_object_is_not_written(store: Store) -> None:
     assert (done.type, store.revision) == ("UNCHANGED", revision)
 
 
+async def test_a_write_gets_a_plain_dictionary(store: Store) -> None:
+    await put(store, "one", value=1)
+    current = await store.write(key("one"), lambda write: type(write.current))
+    assert current is dict
+
+
 async def test_true_is_not_one(store: Store) -> None:
     await put(store, "one", value=1)
     assert (await put(store, "one", value=True)).type == "MODIFIED"
