@@ -61,7 +61,8 @@ class Fleet:
         """Create a Runtime of the cloud; its node cannot run it without Docker."""
         metadata = {"name": name, "namespace": NAMESPACE, "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD}}
         spec = {"deviceId": name, "image": "registry.test/runtime", "nodeName": node, "backend": "Docker", **fields}
-        await self.edge.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
+        runtime = {"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec}
+        await self.edge.apply(runtime, manager=names.FIELD_MANAGER)
 
     async def ready(self, what: str, name: str) -> dict[str, Any]:
         """The Ready condition, {} when there is none."""

@@ -90,7 +90,7 @@ async def test_a_command_in_flight_runs_once_when_the_leader_is_killed(
     edge_cluster: EdgeCluster, replicas: dict[str, EdgeHost]
 ) -> None:
     first, _ = await leader(replicas)
-    await edge_cluster.apply(unplaced("plc-1"))
+    await edge_cluster.apply(unplaced("plc-1"), manager=names.FIELD_MANAGER)
     restart = first.message("restart_device", device_id="plc-1")
     sending = asyncio.create_task(edge_cluster.cloud.send(AGENT, "restart_device", restart, timeout=60))
 

@@ -99,10 +99,14 @@ class EdgeCluster:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
-    async def apply(self, *objects: dict[str, Any]) -> None:
-        """Apply objects server-side, even if a release of another test owned them before."""
+    async def apply(self, *objects: dict[str, Any], manager: str = "kubectl") -> None:
+        """Apply objects server-side, even if a release of another test owned them before.
+
+        A Runtime of the cloud needs the field manager of the controller, as any other one would take it over.
+        """
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        await self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(listed))
+        options = ("--server-side", "--force-conflicts", f"--field-manager={manager}")
+        await self.kubectl("apply", *options, "-f", "-", stdin=json.dumps(listed))
 
     async def get(self, what: str, name: str) -> dict[str, Any]:
         """Return one object."""
