@@ -205,9 +205,14 @@ async def test_many_starts_and_stops_leak_nothing(
 ) -> None:
     await manager.keep(KEY, container.link, CLIENT)
     await until(manager, container.link, has_lease)
-    before = traces()
+    files, threads = traces()
     for _ in range(50):
         manager.close()
         await manager.keep(KEY, container.link, CLIENT)
         await until(manager, container.link, has_lease)
-    await eventually(lambda: asyncio.sleep(0, traces() == before), "everything is closed")
+
+    async def closed() -> bool:
+        # Fewer files is fine: the socket of the first lease's probe may still have been open.
+        return traces()[0] <= files and traces()[1] == threads
+
+    await eventually(closed, "everything is closed")
