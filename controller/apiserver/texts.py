@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 encoded = json.JSONEncoder(separators=(",", ":")).encode
@@ -80,7 +82,7 @@ class Selection:
 
     def after(self, place: Place) -> Selection:
         """Those behind a place, whether or not there is one at it."""
-        return Selection([one for one in self.kept if one.place > place])
+        return Selection(self.kept[bisect_right(self.kept, place, key=attrgetter("place")) :])
 
     @property
     def size(self) -> int:

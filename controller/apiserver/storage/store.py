@@ -129,13 +129,13 @@ class Store:
 
     def select(self, resource: str, namespace: str) -> Selection:
         """The current objects of a namespace; "" means all namespaces."""
-        places = sorted(self._objects.get(resource, {}))
-        return self.pick(resource, (place for place in places if not namespace or place[0] == namespace))
+        return self.pick(resource, namespace, self._objects.get(resource, {}))
 
-    def pick(self, resource: str, places: Iterable[Place]) -> Selection:
-        """The current objects at these places, which are in order, as far as there are any."""
+    def pick(self, resource: str, namespace: str, places: Iterable[Place]) -> Selection:
+        """As ``select``, but only those at these places, as far as there are any."""
         found = self._objects.get(resource, {})
-        return Selection([found[place] for place in places if place in found])
+        wanted = sorted(place for place in places if place in found and (not namespace or place[0] == namespace))
+        return Selection([found[place] for place in wanted])
 
     async def select_at(self, revision: int, resource: str, namespace: str) -> Selection | None:
         """The objects at a revision; None if it is compacted or does not exist yet."""

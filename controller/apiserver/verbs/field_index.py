@@ -65,8 +65,7 @@ class _Index:
             self._places[self._read(item)].add((item["metadata"].get("namespace", ""), item["metadata"]["name"]))
 
     def find(self, namespace: str, value: str) -> Selection:
-        places = sorted(self._places.get(value, ()))
-        return self._store.pick(self._resource, (place for place in places if not namespace or place[0] == namespace))
+        return self._store.pick(self._resource, namespace, self._places.get(value, ()))
 
     def follow(self, change: Change) -> None:
         if change.key.resource != self._resource:

@@ -27,10 +27,11 @@ def shown(resource: Resource, item: Object) -> Object:
 
 def listed(resource: Resource, one: Kept, *, parse: bool) -> Object | Json:
     """A stored object as ``shown``, or its JSON if that needs no parsing and ``parse`` is False."""
-    text, as_written = one.text, resource.shows_what_is_stored and one.revision >= resource.defined_at
-    # Otherwise, or with its fields in another order, parsing it tells.
-    if not parse and as_written and text.startswith(f'{{"apiVersion":"{resource.api_version}",'):
-        return Json(text)
+    if not parse and resource.shows_what_is_stored and one.revision >= resource.defined_at:
+        text = one.text
+        # With its fields in another order, parsing it tells.
+        if text.startswith(f'{{"apiVersion":"{resource.api_version}",'):
+            return Json(text)
     return shown(resource, one.parsed())
 
 

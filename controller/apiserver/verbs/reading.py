@@ -97,10 +97,10 @@ class Reading:
         return options.at or self._store.revision
 
     async def _as_of(self, ref: ResourceRef, listed: Listed, options: ListOptions) -> Selection:
-        if listed.revision == self._store.revision:
-            return self._indexes.select(ref.resource, ref.namespace, selectors.equalities(options.field))
         if self._store.knows(listed.revision) and (kept := self._snapshots.find(listed)):
             return kept
+        if listed.revision == self._store.revision:
+            return self._indexes.select(ref.resource, ref.namespace, selectors.equalities(options.field))
         found = await self._store.select_at(listed.revision, ref.resource.key, ref.namespace)
         # As in Kubernetes, the client may go on at the current revision if it accepts an inconsistent list.
         if found is None and options.start:
