@@ -17,6 +17,9 @@ from controller.cloud.contracts.base import ORCHESTRATOR, DeviceMessage
 from controller.machinery import conditions, timestamps
 from controller.node_api.node import Node, NodeDirectory
 
+# A creation that was interrupted between creating and starting the container goes on with the start.
+_CONTINUED = {"creating": ("creating", "starting")}
+
 
 class DeviceStatus:
     """``orchestrator`` returns the progress of ``delete_orchestrator``."""
@@ -125,14 +128,13 @@ def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
 
 def _unobservable(runtime: RuntimeObject) -> str:
     """Why the state cannot be observed now, for example an unresponsive engine; "" if it can."""
-    ready = conditions.of(runtime, names.READY)
-    return str(ready.get("message", "")) if ready.get("status") == "Unknown" else ""
+    return _message_of_ready(runtime, "Unknown")
 
 
-def _not_ready(runtime: RuntimeObject) -> str:
-    """Why the runtime is not ready, as the last pass said; "" if it said nothing."""
+def _message_of_ready(runtime: RuntimeObject, *statuses: str) -> str:
+    """What the last pass said of the condition Ready, if it has one of these statuses; "" otherwise."""
     ready = conditions.of(runtime, names.READY)
-    return "" if ready.get("status") == "True" else str(ready.get("message", ""))
+    return str(ready.get("message", "")) if ready.get("status") in statuses else ""
 
 
 def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Answer:
@@ -140,9 +142,8 @@ def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Ans
     metadata = runtime["metadata"]
     asked_at = metadata.get("deletionTimestamp") or metadata.get("creationTimestamp")
     operation = status.get("operation") or {}
-    # A creation that was interrupted between creating and starting the container goes on with the start.
-    if operation.get("name") not in {name, "starting" if name == "creating" else name}:
-        step = _not_ready(runtime) or "waiting for the controller"
+    if operation.get("name") not in _CONTINUED.get(name, (name,)):
+        step = _message_of_ready(runtime, "False", "Unknown") or "waiting for the controller"
         operation = {"step": step, "startedAt": asked_at, "updatedAt": asked_at}
     return {
         "operation": name,
