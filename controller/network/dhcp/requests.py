@@ -66,16 +66,19 @@ class Exchange:
 
     def decline(self, lease: Lease) -> Send:
         """Tell the server that somebody else has the address."""
-        options = {messages.REQUESTED_ADDRESS: lease.address.packed[:4], messages.SERVER: lease.server.packed}
         # By table 5 without a host name and without seconds.
-        options |= {messages.CLIENT_ID: b"\x01" + self.client.mac}
+        options = {**_requested(lease), messages.SERVER: lease.server.packed, **self._client_id}
         return Send(Message(messages.DECLINE, self.transaction, self.client.mac, options=options))
+
+    @property
+    def _client_id(self) -> dict[int, bytes]:
+        # Type 1 is Ethernet (RFC 2132 section 9.14).
+        return {messages.CLIENT_ID: b"\x01" + self.client.mac}
 
     def _message(
         self, kind: int, now: float, options: dict[int, bytes], used: IPv4Address = messages.UNSPECIFIED
     ) -> Message:
-        # Type 1 is Ethernet (RFC 2132 section 9.14).
-        more = {messages.CLIENT_ID: b"\x01" + self.client.mac}
+        more = self._client_id
         if self.client.host_name:
             more[messages.HOST_NAME] = self.client.host_name.encode()
         seconds = int(now - self.began)
