@@ -7,7 +7,6 @@ import asyncio
 import compileall
 import contextlib
 import os
-import signal
 import sys
 import time
 import traceback
@@ -16,7 +15,7 @@ from tests.bench import counts, document, machine, rows, slow_box
 from tests.bench.rows import Row
 from tests.bench.section import Run, Section, say
 from tests.bench.sections import SECTIONS
-from tests.support import dockerd, lan
+from tests.support import dockerd, interruption, lan
 
 EXAMPLES = """examples:
   make bench                                  everything, about twenty minutes on a quiet machine; needs root
@@ -81,11 +80,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _interruptible(sections: list[Section], options: argparse.Namespace) -> int:
-    """Clean up after SIGTERM, and when the terminal is closed, as after Ctrl-C."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    interruption.cancel_on_signals()
     return await measure(sections, options)
 
 

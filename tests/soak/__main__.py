@@ -7,7 +7,6 @@ import asyncio
 import compileall
 import os
 import random
-import signal
 import sys
 import traceback
 
@@ -16,7 +15,7 @@ from tests.soak import report
 from tests.soak.faults import FAULTS, name_of
 from tests.soak.findings import Findings
 from tests.soak.run import Memory, Settings, soak
-from tests.support import dockerd, lan
+from tests.support import dockerd, interruption, lan
 
 LOG = document.PATH.parents[1] / "build/soak-controller.log"
 DOCUMENT = document.PATH.with_name("reliability.md")
@@ -52,11 +51,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _interruptible(settings: Settings, findings: Findings) -> Memory:
-    """Clean up after SIGTERM, and when the terminal is closed, as after Ctrl-C."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    interruption.cancel_on_signals()
     return await soak(settings, findings)
 
 
